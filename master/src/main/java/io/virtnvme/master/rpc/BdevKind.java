@@ -1,0 +1,11 @@
+package io.virtnvme.master.rpc;
+
+/** What holds a bdev's data. */
+public enum BdevKind {
+  /** A tmpfs file that the master owns; survives slaves, not the host. */
+  MEM,
+  /** A file or block device through io_uring with O_DIRECT. */
+  URING,
+  /** Nothing: reads give zeroes, writes are dropped. */
+  NULL
+}

@@ -1,0 +1,34 @@
+package io.virtnvme.master.rpc;
+
+import java.util.UUID;
+
+/**
+ * A bdev as it was asked for.
+ *
+ * @param name 1 to 255 bytes, no slash, no control character, not starting with a dot
+ * @param method which create method was called; gives the kind
+ * @param uuid as asked for, or made by the RPC method so that it stays the same over restarts
+ * @param blockSize bytes, 512 to 65536, a power of two; 0 for a file: what the file or device wants
+ * @param numBlocks length in blocks, at least 1; 0 for a file: the file's length
+ * @param filename absolute path of the file or device; empty for {@code MEM} and {@code NULL}
+ * @param readOnly whether writes are refused
+ */
+public record BdevSpec(
+    String name,
+    BdevMethod method,
+    UUID uuid,
+    int blockSize,
+    long numBlocks,
+    String filename,
+    boolean readOnly) {
+
+  /** What holds the data. */
+  public BdevKind kind() {
+    return method.kind();
+  }
+
+  /** The same bdev with another length. */
+  public BdevSpec withNumBlocks(final long newNumBlocks) {
+    return new BdevSpec(name, method, uuid, blockSize, newNumBlocks, filename, readOnly);
+  }
+}

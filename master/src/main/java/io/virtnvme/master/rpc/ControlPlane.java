@@ -1,0 +1,92 @@
+package io.virtnvme.master.rpc;
+
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletionStage;
+
+/**
+ * What the RPC methods can ask of the running pair; the supervisor implements it.
+ *
+ * <p>Every method may be called from the RPC thread and must not block it: lists are snapshots that
+ * can be taken at any moment, changes answer through a stage. A stage fails with {@link
+ * RpcException} (code and a sentence that says what to do); any other failure is reported as an
+ * internal error. Stages complete in the order in which the changes took effect, on one thread, so
+ * that the registry records them in that order. Arguments have been checked for form (ranges, name
+ * syntax, unknown parameters), not against the present state: whether a name is taken is decided
+ * here.
+ */
+public interface ControlPlane {
+  /**
+   * Makes a bdev that stays until it is deleted.
+   *
+   * <p>Fails with EEXIST when the name is taken, ENOENT or EACCES for the file, EBUSY when another
+   * process holds the file's lock, EINVAL when the length is no multiple of the block size, ENOSPC
+   * when tmpfs has no room.
+   *
+   * @return the bdev as it was made, with the block size and length found in the file
+   */
+  CompletionStage<BdevInfo> createBdev(BdevSpec spec);
+
+  /**
+   * Deletes a bdev. Fails with ENODEV when there is none of that name and kind, EBUSY when a
+   * controller exports it.
+   */
+  CompletionStage<Void> deleteBdev(String name, BdevKind kind);
+
+  /**
+   * Sets the length of a {@code MEM} or {@code NULL} bdev, or reads a file's length again.
+   *
+   * <p>Fails with ENODEV when there is none of that name and kind, EINVAL for a length that the
+   * bdev cannot take (shrinking below what a front-end was told, not a whole number of blocks).
+   *
+   * @param numBlocks new length in blocks; 0 for a {@code URING} bdev: take the file's length
+   * @return the bdev with its new length
+   */
+  CompletionStage<BdevInfo> resizeBdev(String name, BdevKind kind, long numBlocks);
+
+  /** All bdevs in the order of their creation. */
+  List<BdevInfo> bdevs();
+
+  /**
+   * I/O counters.
+   *
+   * @param names the bdevs asked for; empty for all
+   * @return one entry per bdev in the order asked; fails with ENODEV when a name is unknown
+   */
+  CompletionStage<List<IoStat>> ioStats(List<String> names);
+
+  /**
+   * Makes a vhost-user-blk controller that listens on {@code DIR/vhost/<ctrlr>}.
+   *
+   * <p>Fails with EEXIST when the name is taken, ENODEV when the bdev does not exist, EINVAL when
+   * no seat has a core of the mask.
+   */
+  CompletionStage<ControllerInfo> createBlkController(BlkControllerSpec spec);
+
+  /**
+   * Deletes a controller and its socket. Fails with ENODEV when it does not exist, EBUSY while a
+   * front-end is connected.
+   */
+  CompletionStage<Void> deleteController(String ctrlr);
+
+  /** All controllers in the order of their creation. */
+  List<ControllerInfo> controllers();
+
+  /** Every slave process that the master knows, standbys included. */
+  List<SlaveInfo> slaves();
+
+  /** Takeovers since this master started, oldest first; bounded, so the oldest fall out. */
+  List<RecoveryInfo> recoveries();
+
+  /**
+   * Starts a slave for a seat that was given up on, with a fresh count of attempts. Fails with
+   * EINVAL when there is no such seat, EBUSY when it has a living slave.
+   */
+  CompletionStage<Void> startSlave(int seat);
+
+  /** The master itself. */
+  MasterInfo master();
+
+  /** Event counters by name, for {@code virtnvme_get_status}. */
+  Map<String, Long> counters();
+}
