@@ -22,6 +22,8 @@ public final class Mem {
    */
   public interface StoreListener {
     /**
+     * Called before each store.
+     *
      * @param address absolute address of the first byte
      * @param lengthBytes 1, 2, 4 or 8, or any length for a copy or fill
      */

@@ -1,0 +1,107 @@
+package io.virtnvme.ipc.relay;
+
+/**
+ * Messages between master and slave. The code is on the wire and never changes; the body of each is
+ * what {@link RelayWriter} put in the order given here. {@code id} and {@code sequence} are the
+ * header's fields.
+ */
+public enum RelayMessageType {
+  /**
+   * Slave to master, first on each connection: protocol major (int), minor (int), process id (int),
+   * slave id (int, 0 = give me one), build (string), count of owned seats (int), each seat id
+   * (int).
+   */
+  HELLO(1),
+  /** Master to slave, answer to HELLO: slave id (int), idle spin in ns (long). id = instance id. */
+  WELCOME(2),
+  /**
+   * Master to slave, id = seat: the slave is to take the seat now (take = 1) or to wait for it as a
+   * standby (take = 0): take (int), core count (int), cores (int each, -1 = not pinned).
+   */
+  SEAT(3),
+  /**
+   * Master to slave, id = bdev id: a {@link BdevDescription}; seat (int). A slave opens it when it
+   * has or gets that seat.
+   */
+  BDEV_ADD(4),
+  /** Master to slave, id = bdev id: no session uses it any more. */
+  BDEV_REMOVE(5),
+  /** Master to slave, id = bdev id: new length: block count (long). */
+  BDEV_RESIZE(6),
+  /**
+   * Slave to master, id = bdev id, answers BDEV_ADD, BDEV_REMOVE and BDEV_RESIZE (same sequence):
+   * errno (int, 0 = ok), text (string), block count (long).
+   */
+  BDEV_RESULT(7),
+  /**
+   * Master to slave, id = session: a session as it is now, to a slave that has its seat and to
+   * every standby: a {@link SessionDescription}, record version (long), record (bytes), fd slot
+   * count (int), slots (int each). Descriptors: the front-end's socket, then one for each slot.
+   * Also sent back by a slave after the master was restarted, followed by last sequence (long),
+   * hash of that message (long), has reply (int), reply (bytes).
+   */
+  SESSION(8),
+  /** Slave to master, id = session: a standby has mapped it: record version (long). */
+  SESSION_PREPARED(9),
+  /**
+   * Master to slave, id = session, sequence = number of the message: the front-end's message
+   * (bytes). Descriptors: the message's.
+   */
+  RELAY(10),
+  /**
+   * Slave to master, answers RELAY (same id and sequence): action (int: 0 ok, 1 close the session),
+   * reason (string), has reply (int), reply (bytes), reply fd count (int), record version (long),
+   * record (bytes), slot changes: count (int), each slot (int) and source (int: -1 = closed, 0..n-1
+   * = descriptor of the relayed message, 1000 + i = descriptor i of this answer behind the
+   * reply's).
+   */
+  ANSWER(11),
+  /**
+   * Master to slave, id = session: the front-end is gone. Stop its rings, let running I/O end,
+   * forget it.
+   */
+  SESSION_CLOSE(12),
+  /** Slave to master, id = session: it is stopped and forgotten. */
+  SESSION_CLOSED(13),
+  /**
+   * Slave to master, id = session: the guest broke the rules: reason (string). The master closes
+   * the front-end's socket.
+   */
+  SESSION_FAILED(14),
+  /** Slave to master: warm, and waiting on every seat it was told of. */
+  STANDBY_READY(15),
+  /** Slave to master, id = seat: this process owns the seat now: a {@link TakeoverReport}. */
+  SEAT_TAKEN(16),
+  /** Master to slave: stop fetching, let running I/O end, release the seats, exit. */
+  SHUTDOWN(17),
+  /** Slave to master after a master's restart: every session and bdev was handed back. */
+  ADOPTED(18),
+  /**
+   * Slave to master, id = bdev id: a bdev that this slave has open, after a master's restart: as
+   * BDEV_ADD.
+   */
+  BDEV_HELD(19);
+
+  private static final RelayMessageType[] BY_CODE = new RelayMessageType[32];
+
+  static {
+    for (final RelayMessageType type : values()) {
+      BY_CODE[type.code] = type;
+    }
+  }
+
+  private final int code;
+
+  RelayMessageType(final int code) {
+    this.code = code;
+  }
+
+  public int code() {
+    return code;
+  }
+
+  /** Null for a code that this build does not know. */
+  public static RelayMessageType of(final int code) {
+    return code < 0 || code >= BY_CODE.length ? null : BY_CODE[code];
+  }
+}

@@ -1,0 +1,57 @@
+package io.virtnvme.ipc.relay;
+
+/**
+ * How a slave came to own a seat, with the phases of the takeover. Times are CLOCK_MONOTONIC
+ * nanoseconds or durations.
+ *
+ * @param previousPid process id of the owner before, 0 for none
+ * @param ownerDied false when the seat was free or handed over in good order
+ * @param warm true for a standby that waited on the seat
+ * @param detectNs last heartbeat of the dead reactor to the mutex in our hands; -1 when it was
+ *     asleep
+ * @param fenceNs mutex to the last fence passed; 0 when no disk needed one
+ * @param mapNs time spent on sessions that were not prepared
+ * @param replayNs time spent repairing journals and resubmitting
+ * @param firstCompletionNs mutex to the first completed request; -1 when none came within a second
+ * @param sessionCount sessions taken over
+ * @param resubmittedCount requests that were in flight and run again
+ */
+public record TakeoverReport(
+    int previousPid,
+    boolean ownerDied,
+    boolean warm,
+    long detectNs,
+    long fenceNs,
+    long mapNs,
+    long replayNs,
+    long firstCompletionNs,
+    int sessionCount,
+    int resubmittedCount) {
+  public void write(final RelayWriter writer) {
+    writer
+        .putInt(previousPid)
+        .putInt(ownerDied ? 1 : 0)
+        .putInt(warm ? 1 : 0)
+        .putLong(detectNs)
+        .putLong(fenceNs)
+        .putLong(mapNs)
+        .putLong(replayNs)
+        .putLong(firstCompletionNs)
+        .putInt(sessionCount)
+        .putInt(resubmittedCount);
+  }
+
+  public static TakeoverReport read(final RelayReader reader) {
+    return new TakeoverReport(
+        reader.getInt(),
+        reader.getInt() != 0,
+        reader.getInt() != 0,
+        reader.getLong(),
+        reader.getLong(),
+        reader.getLong(),
+        reader.getLong(),
+        reader.getLong(),
+        reader.getInt(),
+        reader.getInt());
+  }
+}

@@ -1,0 +1,56 @@
+package io.virtnvme.ipc.segment;
+
+/**
+ * A memory disk: the header's page, padding up to a huge page, then the blocks. Written by the
+ * reactor that owns the disk.
+ *
+ * <pre>
+ *  0       segment header
+ *  2 MiB   block 0, block 1, ...
+ * </pre>
+ */
+public final class MemDiskSegment implements AutoCloseable {
+  public static final int DATA_OFFSET = 2 * 1024 * 1024;
+
+  private final Segment segment;
+
+  private MemDiskSegment(final Segment segment) {
+    this.segment = segment;
+  }
+
+  public static MemDiskSegment create(
+      final SegmentDirectory directory, final String name, final long dataBytes) {
+    return new MemDiskSegment(
+        Segment.create(
+            directory,
+            directory.memDisk(name),
+            SegmentKind.MEM_DISK,
+            Math.addExact(DATA_OFFSET, dataBytes),
+            0,
+            address -> {}));
+  }
+
+  public static MemDiskSegment open(final SegmentDirectory directory, final String name) {
+    final Segment segment = Segment.open(directory, directory.memDisk(name), SegmentKind.MEM_DISK);
+    if (segment.lengthBytes() < DATA_OFFSET) {
+      segment.close();
+      throw new BadSegmentException(
+          segment.path(), "too short for a disk: bytes=" + segment.lengthBytes());
+    }
+    segment.mapping().adviseHugePages();
+    return new MemDiskSegment(segment);
+  }
+
+  public long dataAddress() {
+    return segment.address() + DATA_OFFSET;
+  }
+
+  public long dataBytes() {
+    return segment.lengthBytes() - DATA_OFFSET;
+  }
+
+  @Override
+  public void close() {
+    segment.close();
+  }
+}

@@ -1,0 +1,33 @@
+package io.virtnvme.ipc.sys;
+
+/**
+ * Processes by pidfd, so that a reused process id never gets somebody else's signal. Any thread.
+ */
+public final class Processes {
+  public static final int SIGKILL = 9;
+  public static final int SIGTERM = 15;
+  public static final int SIGCONT = 18;
+  public static final int SIGSTOP = 19;
+
+  private static final long SYS_PIDFD_SEND_SIGNAL = 424;
+  private static final long SYS_PIDFD_OPEN = 434;
+
+  private Processes() {}
+
+  /**
+   * A pidfd, readable once the process is dead and its memory is torn down; or a negative error
+   * number.
+   */
+  public static int pidfdOpen(final int pid) {
+    return (int) Sys.orErrno(Libc.syscall(SYS_PIDFD_OPEN, pid, 0, 0, 0, 0, 0));
+  }
+
+  /** 0, or a negative error number. */
+  public static int signal(final int pidfd, final int signal) {
+    return (int) Sys.orErrno(Libc.syscall(SYS_PIDFD_SEND_SIGNAL, pidfd, signal, 0, 0, 0, 0));
+  }
+
+  public static int currentPid() {
+    return Libc.getpid();
+  }
+}

@@ -1,0 +1,52 @@
+package io.virtnvme.ipc.sys;
+
+import io.virtnvme.ipc.memory.Mem;
+
+/**
+ * Placement and priority of the calling thread, or of the whole process when called before other
+ * threads start.
+ */
+public final class Threads {
+  private static final int SCHED_OTHER = 0;
+  private static final int SCHED_FIFO = 1;
+  private static final int MASK_BYTES = 128;
+
+  private Threads() {}
+
+  /** Pins the calling thread to one core; false (and no change) when the kernel refuses. */
+  public static boolean pinTo(final int core) {
+    if (core < 0 || core >= MASK_BYTES * Byte.SIZE) {
+      throw new IllegalArgumentException(
+          "core out of range: core=" + core + " max=" + (MASK_BYTES * Byte.SIZE - 1));
+    }
+    final long mask = Mem.allocate(MASK_BYTES);
+    try {
+      Mem.putByte(mask + core / Byte.SIZE, (byte) (1 << (core % Byte.SIZE)));
+      return Libc.sched_setaffinity(0, MASK_BYTES, mask) == 0;
+    } finally {
+      Mem.free(mask);
+    }
+  }
+
+  /**
+   * Real-time priority for a thread that waits; it must drop it soon after it wakes. False when not
+   * permitted.
+   */
+  public static boolean raiseToFifo(final int priority) {
+    return setScheduler(SCHED_FIFO, priority);
+  }
+
+  public static boolean dropToNormal() {
+    return setScheduler(SCHED_OTHER, 0);
+  }
+
+  private static boolean setScheduler(final int policy, final int priority) {
+    final long parameter = Mem.allocate(Long.BYTES);
+    try {
+      Mem.putInt(parameter, priority);
+      return Libc.sched_setscheduler(0, policy, parameter) == 0;
+    } finally {
+      Mem.free(parameter);
+    }
+  }
+}
