@@ -1,0 +1,30 @@
+package io.virtnvme.slave.bdev;
+
+import io.virtnvme.ipc.relay.BdevDescription;
+
+/**
+ * A block device opened by this process. Opened on the control thread (by an active slave, and beforehand by a standby); opening
+ * changes nothing on the device and takes no lock.
+ */
+public interface Bdev extends AutoCloseable {
+  /** The description with the actual block count. */
+  BdevDescription description();
+
+  /** True when a dead owner's requests may still run in the kernel, so that {@link #tryFence} decides when they ended. */
+  boolean needsFence();
+
+  /**
+   * Tries to take the lock that the owner of the device holds on the open file description of its I/O. Once true it stays ours until
+   * {@link #close}. Always true for devices without kernel I/O. Any thread, one at a time.
+   */
+  boolean tryFence();
+
+  /** A channel for the reactor that owns {@code io}. Called on that reactor's thread, when a queue of the device starts there. */
+  BlockChannel channel(ReactorIo io);
+
+  /** Takes over a new length after the device was resized. */
+  void resize(long blockCount);
+
+  @Override
+  void close();
+}

@@ -1,0 +1,48 @@
+package io.virtnvme.slave.virtqueue;
+
+import io.virtnvme.slave.bdev.Bdev;
+
+/**
+ * All that a reactor needs to serve one ring; immutable. Addresses are host addresses, already checked to lie in guest memory with
+ * the full length of their structure.
+ *
+ * @param sessionId the session it belongs to
+ * @param queueIndex index in the session
+ * @param queueSize entries of the ring; a power of two for split rings
+ * @param packed packed ring layout
+ * @param features negotiated virtio and vhost feature bits
+ * @param memory guest memory at the time
+ * @param descriptorAddress split: descriptor table; packed: descriptor ring
+ * @param availAddress split: avail ring; packed: driver event suppression
+ * @param usedAddress split: used ring; packed: device event suppression
+ * @param usedLogAddress guest address under which changes of the used ring are logged as dirty, or -1
+ * @param log dirty log, or null when off
+ * @param kickFd eventfd that the guest signals, -1 for none (the ring is polled only)
+ * @param callFd eventfd that interrupts the guest, -1 for none
+ * @param inflightAddress this queue's part of the inflight region
+ * @param base where to start when the inflight region is new: as in VHOST_USER_SET_VRING_BASE
+ * @param countersAddress block of {@link io.virtnvme.ipc.segment.SessionSegment.QueueCounter}s
+ * @param bdev the disk
+ * @param readOnly refuse writes
+ * @param serial at most 20 bytes
+ */
+public record QueueSetup(
+    long sessionId,
+    int queueIndex,
+    int queueSize,
+    boolean packed,
+    long features,
+    GuestMemory memory,
+    long descriptorAddress,
+    long availAddress,
+    long usedAddress,
+    long usedLogAddress,
+    DirtyLog log,
+    int kickFd,
+    int callFd,
+    long inflightAddress,
+    int base,
+    long countersAddress,
+    Bdev bdev,
+    boolean readOnly,
+    byte[] serial) {}
