@@ -5,7 +5,7 @@ import java.util.UUID;
 /**
  * A bdev as it was asked for.
  *
- * @param name 1 to 255 bytes, no slash, no control character, not starting with a dot
+ * @param name 1 to 200 bytes, no slash, no control character, not starting with a dot
  * @param method which create method was called; gives the kind
  * @param uuid as asked for, or made by the RPC method so that it stays the same over restarts
  * @param blockSize bytes, 512 to 65536, a power of two; 0 for a file: what the file or device wants

@@ -56,4 +56,9 @@ public final class RpcException extends RuntimeException {
   public int code() {
     return code;
   }
+
+  /** The same sentence under another code, with the words of its errno kept in front. */
+  public RpcException withCode(final int newCode) {
+    return new RpcException(newCode, Errno.describe(code, getMessage()));
+  }
 }

@@ -1,0 +1,53 @@
+package io.virtnvme.master.registry;
+
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.virtnvme.master.rpc.BdevSpec;
+import io.virtnvme.master.rpc.BdevSpecs;
+import io.virtnvme.master.rpc.BlkControllerSpec;
+import io.virtnvme.master.rpc.ControllerSpecs;
+import java.util.List;
+
+/** Writes what exists as a configuration in SPDK's JSON form. Thread-safe. */
+public final class ConfigWriter {
+  /** SPDK's name for the part that has the bdevs. */
+  public static final String BDEV = "bdev";
+
+  /** SPDK's name for the part that has the vhost-user-blk controllers. */
+  public static final String VHOST_BLK = "vhost_blk";
+
+  private ConfigWriter() {}
+
+  /** The whole configuration, ready for {@link ConfigReader} or {@code load_config}. */
+  public static ObjectNode write(
+      final List<BdevSpec> bdevs, final List<BlkControllerSpec> controllers) {
+    final ObjectNode config = JsonNodeFactory.instance.objectNode();
+    final ArrayNode subsystems = config.putArray("subsystems");
+    subsystems.addObject().put("subsystem", BDEV).set("config", bdevCalls(bdevs));
+    subsystems.addObject().put("subsystem", VHOST_BLK).set("config", controllerCalls(controllers));
+    return config;
+  }
+
+  /** The calls that make these bdevs. */
+  public static ArrayNode bdevCalls(final List<BdevSpec> bdevs) {
+    final ArrayNode calls = JsonNodeFactory.instance.arrayNode();
+    for (final BdevSpec bdev : bdevs) {
+      final ObjectNode call = calls.addObject();
+      call.put("method", BdevSpecs.createMethod(bdev.method()));
+      call.set("params", BdevSpecs.toParams(bdev));
+    }
+    return calls;
+  }
+
+  /** The calls that make these controllers. */
+  public static ArrayNode controllerCalls(final List<BlkControllerSpec> controllers) {
+    final ArrayNode calls = JsonNodeFactory.instance.arrayNode();
+    for (final BlkControllerSpec controller : controllers) {
+      final ObjectNode call = calls.addObject();
+      call.put("method", ControllerSpecs.CREATE_METHOD);
+      call.set("params", ControllerSpecs.toParams(controller));
+    }
+    return calls;
+  }
+}

@@ -1,0 +1,126 @@
+package io.virtnvme.master.registry;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.virtnvme.master.rpc.BdevMethod;
+import io.virtnvme.master.rpc.BdevSpec;
+import io.virtnvme.master.rpc.BdevSpecs;
+import io.virtnvme.master.rpc.BlkControllerSpec;
+import io.virtnvme.master.rpc.ControllerSpecs;
+import io.virtnvme.master.rpc.RpcException;
+import io.virtnvme.master.rpc.RpcParams;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * What should exist: the outcome of the recorded calls, in the order of creation. Used by one
+ * thread at a time.
+ */
+public final class DesiredState {
+  /** A new length for a bdev, whatever method asked for it: {@code name}, {@code num_blocks}. */
+  public static final String RESIZE_METHOD = "virtnvme_bdev_resize";
+
+  static final String DELETE_CONTROLLER_METHOD = "vhost_delete_controller";
+
+  private static final Map<String, BdevMethod> CREATES = methods("create");
+  private static final Map<String, BdevMethod> DELETES = methods("delete");
+
+  private final Map<String, BdevSpec> bdevs = new LinkedHashMap<>();
+  private final Map<String, BlkControllerSpec> controllers = new LinkedHashMap<>();
+
+  /** Nothing should exist. */
+  public DesiredState() {}
+
+  /** A copy that changes on its own. */
+  public DesiredState(final DesiredState other) {
+    bdevs.putAll(other.bdevs);
+    controllers.putAll(other.controllers);
+  }
+
+  private static Map<String, BdevMethod> methods(final String verb) {
+    final Map<String, BdevMethod> methods = new LinkedHashMap<>();
+    for (final BdevMethod method : BdevMethod.values()) {
+      methods.put("bdev_" + method.word() + "_" + verb, method);
+    }
+    return methods;
+  }
+
+  /** The bdevs, oldest first. */
+  public List<BdevSpec> bdevs() {
+    return List.copyOf(bdevs.values());
+  }
+
+  /** The controllers, oldest first; each one's bdev is among {@link #bdevs}. */
+  public List<BlkControllerSpec> controllers() {
+    return List.copyOf(controllers.values());
+  }
+
+  /**
+   * Applies one recorded call.
+   *
+   * @throws RpcException when the method is unknown, a parameter is not as it should be, or the
+   *     call does not fit what exists; the state is unchanged then
+   */
+  public void apply(final String method, final JsonNode params) {
+    final BdevMethod created = CREATES.get(method);
+    if (created != null) {
+      final RpcParams checked = RpcParams.of(method, params, BdevSpecs.parameters(created));
+      final BdevSpec bdev = BdevSpecs.parse(created, checked, "");
+      if (bdev.name().isEmpty()) {
+        throw checked.invalid("name", "a name");
+      }
+      addNew(bdevs, bdev.name(), bdev, "bdev");
+    } else if (DELETES.containsKey(method)) {
+      final RpcParams checked = RpcParams.of(method, params, List.of("name"));
+      remove(bdevs, checked.requireString("name"), "bdev");
+    } else if (method.equals(RESIZE_METHOD)) {
+      resize(RpcParams.of(method, params, List.of("name", "num_blocks")));
+    } else if (method.equals(ControllerSpecs.CREATE_METHOD)) {
+      final BlkControllerSpec controller =
+          ControllerSpecs.parse(RpcParams.of(method, params, ControllerSpecs.PARAMETERS));
+      addController(controller);
+    } else if (method.equals(DELETE_CONTROLLER_METHOD)) {
+      final RpcParams checked = RpcParams.of(method, params, List.of("ctrlr"));
+      remove(controllers, checked.requireString("ctrlr"), "controller");
+    } else {
+      throw new RpcException(RpcException.METHOD_NOT_FOUND, "unknown method " + method);
+    }
+  }
+
+  private void addController(final BlkControllerSpec controller) {
+    if (!bdevs.containsKey(controller.devName())) {
+      throw new RpcException(
+          RpcException.ENODEV,
+          "controller "
+              + controller.ctrlr()
+              + " exports "
+              + controller.devName()
+              + ", which is gone");
+    }
+    addNew(controllers, controller.ctrlr(), controller, "controller");
+  }
+
+  private void resize(final RpcParams params) {
+    final String name = params.requireString("name");
+    final BdevSpec bdev = bdevs.get(name);
+    if (bdev == null) {
+      throw new RpcException(RpcException.ENODEV, "no bdev " + name);
+    }
+    final long numBlocks = params.requireLong("num_blocks", 1, Long.MAX_VALUE);
+    bdevs.put(name, bdev.withNumBlocks(numBlocks));
+  }
+
+  private static <T> void addNew(
+      final Map<String, T> objects, final String name, final T object, final String noun) {
+    if (objects.putIfAbsent(name, object) != null) {
+      throw new RpcException(RpcException.EEXIST, "a " + noun + " " + name + " is there already");
+    }
+  }
+
+  private static <T> void remove(
+      final Map<String, T> objects, final String name, final String noun) {
+    if (objects.remove(name) == null) {
+      throw new RpcException(RpcException.ENODEV, "no " + noun + " " + name);
+    }
+  }
+}

@@ -1,0 +1,95 @@
+package io.virtnvme.master.rpc.methods;
+
+import io.virtnvme.master.registry.ConfigCall;
+import io.virtnvme.master.registry.ConfigException;
+import io.virtnvme.master.rpc.BdevInfo;
+import io.virtnvme.master.rpc.ControlPlane;
+import io.virtnvme.master.rpc.ControllerInfo;
+import io.virtnvme.master.rpc.ControllerSpecs;
+import io.virtnvme.master.rpc.RpcMethods;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.CompletionStage;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Carries out a configuration, one call after the other. What is there already (brought back by the
+ * registry) is left as it is, so that the same file can be given at every start.
+ */
+public final class ConfigLoader {
+  private static final Logger LOG = LoggerFactory.getLogger(ConfigLoader.class);
+
+  private final RpcMethods methods;
+  private final ControlPlane controlPlane;
+
+  /** A loader that calls these methods. */
+  public ConfigLoader(final RpcMethods methods, final ControlPlane controlPlane) {
+    this.methods = methods;
+    this.controlPlane = controlPlane;
+  }
+
+  /**
+   * Carries out the calls; stops at the first that fails.
+   *
+   * @return the number of calls made; fails with {@link ConfigException}, which names the entry.
+   *     Nothing at all is done when a method is unknown
+   */
+  public CompletionStage<Integer> load(final List<ConfigCall> calls) {
+    for (final ConfigCall call : calls) {
+      if (!methods.isKnown(call.method())) {
+        return CompletableFuture.failedFuture(
+            new ConfigException(
+                call.where() + ": there is no such method; remove the entry and start again"));
+      }
+    }
+    CompletionStage<Integer> made = CompletableFuture.completedFuture(0);
+    for (final ConfigCall call : calls) {
+      made = made.thenCompose(count -> loadOne(call).thenApply(done -> count + (done ? 1 : 0)));
+    }
+    return made;
+  }
+
+  private CompletionStage<Boolean> loadOne(final ConfigCall call) {
+    if (!methods.isCallable(call.method())) {
+      LOG.info("{}: a setting of SPDK's insides, skipped", call.where());
+      return CompletableFuture.completedFuture(false);
+    }
+    if (isThere(call)) {
+      LOG.info("{}: '{}' is there already and stays as it is", call.where(), call.objectName());
+      return CompletableFuture.completedFuture(false);
+    }
+    return methods
+        .call(call.method(), call.params())
+        .handle(
+            (result, failure) -> {
+              if (failure == null) {
+                return true;
+              }
+              final Throwable cause =
+                  failure instanceof CompletionException && failure.getCause() != null
+                      ? failure.getCause()
+                      : failure;
+              throw new ConfigException(call.where() + " failed: " + cause.getMessage());
+            });
+  }
+
+  private boolean isThere(final ConfigCall call) {
+    final String name = call.objectName();
+    if (call.method().equals(ControllerSpecs.CREATE_METHOD)) {
+      for (final ControllerInfo controller : controlPlane.controllers()) {
+        if (controller.spec().ctrlr().equals(name)) {
+          return true;
+        }
+      }
+    } else if (call.method().startsWith("bdev_") && call.method().endsWith("_create")) {
+      for (final BdevInfo bdev : controlPlane.bdevs()) {
+        if (bdev.spec().name().equals(name)) {
+          return true;
+        }
+      }
+    }
+    return false;
+  }
+}
