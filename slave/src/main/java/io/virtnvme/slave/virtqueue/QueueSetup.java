@@ -3,8 +3,8 @@ package io.virtnvme.slave.virtqueue;
 import io.virtnvme.slave.bdev.Bdev;
 
 /**
- * All that a reactor needs to serve one ring; immutable. Addresses are host addresses, already checked to lie in guest memory with
- * the full length of their structure.
+ * All that a reactor needs to serve one ring; immutable. Addresses are host addresses, already
+ * checked to lie in guest memory with the full length of their structure.
  *
  * @param sessionId the session it belongs to
  * @param queueIndex index in the session
@@ -15,11 +15,14 @@ import io.virtnvme.slave.bdev.Bdev;
  * @param descriptorAddress split: descriptor table; packed: descriptor ring
  * @param availAddress split: avail ring; packed: driver event suppression
  * @param usedAddress split: used ring; packed: device event suppression
- * @param usedLogAddress guest address under which changes of the used ring are logged as dirty, or -1
+ * @param usedLogAddress guest address under which changes of the used ring are logged as dirty, or
+ *     -1
  * @param log dirty log, or null when off
  * @param kickFd eventfd that the guest signals, -1 for none (the ring is polled only)
  * @param callFd eventfd that interrupts the guest, -1 for none
  * @param inflightAddress this queue's part of the inflight region
+ * @param inflightQueueSize queue size that the inflight region was made for (VhostUserInflight); at
+ *     least queueSize
  * @param base where to start when the inflight region is new: as in VHOST_USER_SET_VRING_BASE
  * @param countersAddress block of {@link io.virtnvme.ipc.segment.SessionSegment.QueueCounter}s
  * @param bdev the disk
@@ -41,8 +44,53 @@ public record QueueSetup(
     int kickFd,
     int callFd,
     long inflightAddress,
+    int inflightQueueSize,
     int base,
     long countersAddress,
     Bdev bdev,
     boolean readOnly,
-    byte[] serial) {}
+    byte[] serial) {
+  /** For an inflight region that was made for exactly this ring. */
+  public QueueSetup(
+      final long sessionId,
+      final int queueIndex,
+      final int queueSize,
+      final boolean packed,
+      final long features,
+      final GuestMemory memory,
+      final long descriptorAddress,
+      final long availAddress,
+      final long usedAddress,
+      final long usedLogAddress,
+      final DirtyLog log,
+      final int kickFd,
+      final int callFd,
+      final long inflightAddress,
+      final int base,
+      final long countersAddress,
+      final Bdev bdev,
+      final boolean readOnly,
+      final byte[] serial) {
+    this(
+        sessionId,
+        queueIndex,
+        queueSize,
+        packed,
+        features,
+        memory,
+        descriptorAddress,
+        availAddress,
+        usedAddress,
+        usedLogAddress,
+        log,
+        kickFd,
+        callFd,
+        inflightAddress,
+        queueSize,
+        base,
+        countersAddress,
+        bdev,
+        readOnly,
+        serial);
+  }
+}
