@@ -57,14 +57,6 @@ public final class PackedInflight {
   public static final int SLOT_WRAP_SHIFT = 15;
 
   private static final byte CLEAR = 0;
-  private static final byte UNSEEN = 0;
-  private static final byte FREE = 1;
-  private static final byte HELD = 2;
-
-  private static final int RING_DESCRIPTOR_LENGTH = 16;
-  private static final int RING_FLAGS_OFFSET = 14;
-  private static final int RING_AVAIL_SHIFT = 7;
-  private static final int RING_USED_SHIFT = 15;
 
   private final long regionAddress;
   private final long entriesAddress;
@@ -74,7 +66,7 @@ public final class PackedInflight {
   private final int[] num;
   private final int[] batchEntries;
   private final long[] counters;
-  private final byte[] places;
+  private final PackedSalvage salvage;
   private long lastCounter;
   private int freeHead;
   private int freeCount;
@@ -85,9 +77,9 @@ public final class PackedInflight {
   private int fetchNext;
   private int fetchCount;
   private int batchCount;
+  private int batchDescriptorCount;
   private int batchUsedIndex;
   private int batchUsedWrap;
-  private int inconsistencyCount;
 
   /**
    * Works on a region; reads and stores nothing yet.
@@ -106,7 +98,7 @@ public final class PackedInflight {
     this.num = new int[queueSize];
     this.batchEntries = new int[queueSize];
     this.counters = new long[queueSize];
-    this.places = new byte[queueSize];
+    this.salvage = new PackedSalvage(regionAddress, queueSize, next, last, num);
   }
 
   /** Bytes of one queue's region, a multiple of 64, so that the next queue begins on a line. */
@@ -151,7 +143,7 @@ public final class PackedInflight {
     batchCount = 0;
     fetchBegin();
     lastCounter = 0;
-    inconsistencyCount = 0;
+    salvage.forget();
   }
 
   /** Whether nobody has initialised the region (version 0). */
@@ -246,6 +238,7 @@ public final class PackedInflight {
   /** Starts a batch of completions. */
   public void batchBegin() {
     batchCount = 0;
+    batchDescriptorCount = 0;
     batchUsedIndex = usedIndex;
     batchUsedWrap = usedWrap;
   }
@@ -258,8 +251,10 @@ public final class PackedInflight {
    */
   public int batchAdd(final int entry) {
     final int slot = batchUsedIndex | (batchUsedWrap << SLOT_WRAP_SHIFT);
+    final int descriptorCount = num[entry];
     batchEntries[batchCount++] = entry;
-    batchUsedIndex += num[entry];
+    batchDescriptorCount += descriptorCount;
+    batchUsedIndex += descriptorCount;
     if (batchUsedIndex >= queueSize) {
       batchUsedIndex -= queueSize;
       batchUsedWrap ^= 1;
@@ -299,15 +294,16 @@ public final class PackedInflight {
     for (int i = 0; i < count; i++) {
       final int entry = batchEntries[i];
       Mem.putByteRelease(entryAddress(entry) + ENTRY_INFLIGHT_OFFSET, CLEAR);
-      freeCount += num[entry];
       num[entry] = 0;
     }
+    freeCount += batchDescriptorCount;
     Mem.putShortRelease(regionAddress + OLD_FREE_HEAD_OFFSET, (short) freeHead);
     usedIndex = batchUsedIndex;
     usedWrap = batchUsedWrap;
     Mem.putLongRelease(regionAddress + USED_IDX_OFFSET, settledUsedWord());
     inflightCount -= count;
     batchCount = 0;
+    batchDescriptorCount = 0;
   }
 
   /**
@@ -325,36 +321,12 @@ public final class PackedInflight {
    * @return how many requests
    */
   public int recover(final long ringAddress, final int[] entriesOut) {
-    inconsistencyCount = 0;
-    final int freeHeads = Mem.getInt(regionAddress + FREE_HEAD_OFFSET);
-    final long used = Mem.getLong(regionAddress + USED_IDX_OFFSET);
-    final int newIndex = checkedIndex(usedIndexOf(used));
-    final int oldIndex = checkedIndex(oldUsedIndexOf(used));
-    final int newWrap = checkedWrap((int) (used >>> 32) & 0xFF);
-    final int oldWrap = checkedWrap((int) (used >>> 40) & 0xFF);
-    final PackedRecovery.BatchDecision decision =
-        PackedRecovery.BatchCase.of(
-                newIndex == oldIndex && newWrap == oldWrap
-                    ? PackedRecovery.Used.SAME_AS_OLD
-                    : PackedRecovery.Used.AHEAD_OF_OLD,
-                isAvailable(ringAddress, oldIndex, oldWrap)
-                    ? PackedRecovery.RingSlot.AVAILABLE
-                    : PackedRecovery.RingSlot.NOT_AVAILABLE)
-            .decision();
-    if (decision == PackedRecovery.BatchDecision.ROLL_BACK) {
-      takeBackUsedDescriptors(ringAddress, oldIndex, oldWrap, newIndex, newWrap);
-    }
-    final boolean commit = decision == PackedRecovery.BatchDecision.COMMIT;
-    freeHead = (commit ? freeHeads : freeHeads >>> Short.SIZE) & 0xFFFF;
-    usedIndex = commit ? newIndex : oldIndex;
-    usedWrap = commit ? newWrap : oldWrap;
-
-    Arrays.fill(places, UNSEEN);
-    final boolean listIsSound = takeFreeList();
-    final int count = takeEntries(entriesOut);
-    if (!listIsSound || freeCount + heldCount(entriesOut, count) != queueSize) {
-      rebuildFreeList();
-    }
+    final int count = salvage.run(ringAddress, entriesOut, counters);
+    freeHead = salvage.freeHead();
+    freeCount = salvage.freeCount();
+    usedIndex = salvage.usedIndex();
+    usedWrap = salvage.usedWrap();
+    // Free heads first: until the used word is settled, the last batch is decided the same way.
     Mem.putIntRelease(regionAddress + FREE_HEAD_OFFSET, freeHead | (freeHead << Short.SIZE));
     Mem.putLongRelease(regionAddress + USED_IDX_OFFSET, settledUsedWord());
     CounterOrder.sort(counters, entriesOut, count);
@@ -363,156 +335,6 @@ public final class PackedInflight {
     batchCount = 0;
     fetchBegin();
     return count;
-  }
-
-  private int checkedIndex(final int index) {
-    if (index < queueSize) {
-      return index;
-    }
-    inconsistencyCount++;
-    return 0;
-  }
-
-  private int checkedWrap(final int wrap) {
-    if (wrap > 1) {
-      inconsistencyCount++;
-    }
-    return wrap & 1;
-  }
-
-  private static boolean isAvailable(final long ringAddress, final int index, final int wrap) {
-    final int flags = ringFlags(ringAddress, index);
-    return ((flags >>> RING_AVAIL_SHIFT) & 1) == wrap && ((flags >>> RING_USED_SHIFT) & 1) != wrap;
-  }
-
-  private static int ringFlags(final long ringAddress, final int index) {
-    return Mem.getUnsignedShort(
-        ringAddress + (long) index * RING_DESCRIPTOR_LENGTH + RING_FLAGS_OFFSET);
-  }
-
-  private void takeBackUsedDescriptors(
-      final long ringAddress,
-      final int oldIndex,
-      final int oldWrap,
-      final int newIndex,
-      final int newWrap) {
-    int index = oldIndex;
-    int wrap = oldWrap;
-    for (int i = 0; i < queueSize; i++) {
-      if (++index == queueSize) {
-        index = 0;
-        wrap ^= 1;
-      }
-      if (index == newIndex && wrap == newWrap) {
-        return;
-      }
-      final int flags = ringFlags(ringAddress, index);
-      if (((flags >>> RING_AVAIL_SHIFT) & 1) == wrap && ((flags >>> RING_USED_SHIFT) & 1) == wrap) {
-        Mem.putShortRelease(
-            ringAddress + (long) index * RING_DESCRIPTOR_LENGTH + RING_FLAGS_OFFSET,
-            (short) (flags ^ (1 << RING_USED_SHIFT)));
-      }
-    }
-    inconsistencyCount++;
-  }
-
-  /** Follows the free list, at most once through each entry; false if it comes back to one. */
-  private boolean takeFreeList() {
-    freeCount = 0;
-    if (freeHead >= queueSize) {
-      freeHead = queueSize;
-    }
-    int entry = freeHead;
-    while (entry < queueSize) {
-      if (places[entry] != UNSEEN) {
-        return false;
-      }
-      places[entry] = FREE;
-      freeCount++;
-      next[entry] = readNext(entry);
-      entry = next[entry];
-    }
-    return true;
-  }
-
-  private int takeEntries(final int[] entriesOut) {
-    int count = 0;
-    for (int entry = 0; entry < queueSize; entry++) {
-      final long entryAddress = entryAddress(entry);
-      final InflightFlag flag = InflightFlag.of(Mem.getByte(entryAddress + ENTRY_INFLIGHT_OFFSET));
-      final PackedRecovery.Place place =
-          places[entry] == FREE ? PackedRecovery.Place.FREE : PackedRecovery.Place.HELD;
-      num[entry] = 0;
-      final boolean isHead = flag == InflightFlag.SET && place == PackedRecovery.Place.HELD;
-      final PackedRecovery.Chain chain =
-          isHead && claimChain(entry) ? PackedRecovery.Chain.SOUND : PackedRecovery.Chain.BROKEN;
-      switch (PackedRecovery.EntryCase.of(flag, place, chain).decision()) {
-        case SKIP -> {}
-        case RESUBMIT -> {
-          entriesOut[count] = entry;
-          counters[count++] = Mem.getLong(entryAddress + ENTRY_COUNTER_OFFSET);
-        }
-        case CLEAR -> Mem.putByteRelease(entryAddress + ENTRY_INFLIGHT_OFFSET, CLEAR);
-        case CLEAR_AND_COUNT -> {
-          Mem.putByteRelease(entryAddress + ENTRY_INFLIGHT_OFFSET, CLEAR);
-          inconsistencyCount++;
-        }
-      }
-    }
-    return count;
-  }
-
-  /** Takes the entries of a request, all or none. */
-  private boolean claimChain(final int head) {
-    final long word = Mem.getLong(entryAddress(head) + ENTRY_INFLIGHT_OFFSET);
-    final int tail = (int) (word >>> (2 * Short.SIZE)) & 0xFFFF;
-    final int length = (int) (word >>> (3 * Short.SIZE)) & 0xFFFF;
-    int entry = head;
-    int claimed = 0;
-    while (claimed < length && entry < queueSize && places[entry] == UNSEEN) {
-      places[entry] = HELD;
-      claimed++;
-      if (claimed == length && entry == tail) {
-        last[head] = tail;
-        num[head] = length;
-        return true;
-      }
-      next[entry] = readNext(entry);
-      entry = next[entry];
-    }
-    entry = head;
-    for (int i = 0; i < claimed; i++) {
-      places[entry] = UNSEEN;
-      entry = next[entry];
-    }
-    return false;
-  }
-
-  private int heldCount(final int[] entries, final int count) {
-    int held = 0;
-    for (int i = 0; i < count; i++) {
-      held += num[entries[i]];
-    }
-    return held;
-  }
-
-  /** No crash leads here: makes a free list of everything that no sound request holds. */
-  private void rebuildFreeList() {
-    inconsistencyCount++;
-    freeCount = 0;
-    freeHead = queueSize;
-    for (int entry = queueSize - 1; entry >= 0; entry--) {
-      if (places[entry] != HELD) {
-        next[entry] = freeHead;
-        Mem.putShortRelease(entryAddress(entry) + ENTRY_NEXT_OFFSET, (short) freeHead);
-        freeHead = entry;
-        freeCount++;
-      }
-    }
-  }
-
-  private int readNext(final int entry) {
-    return Math.min(Mem.getUnsignedShort(entryAddress(entry) + ENTRY_NEXT_OFFSET), queueSize);
   }
 
   /** Whether a request with this first entry is inflight; from private memory. */
@@ -584,7 +406,7 @@ public final class PackedInflight {
 
   /** How many things the last {@link #recover} found that no crash explains. */
   public int inconsistencyCount() {
-    return inconsistencyCount;
+    return salvage.inconsistencyCount();
   }
 
   private long settledUsedWord() {
@@ -596,11 +418,11 @@ public final class PackedInflight {
     return index | ((long) oldIndex << 16) | ((long) wrap << 32) | ((long) oldWrap << 40);
   }
 
-  private static int usedIndexOf(final long usedWord) {
+  static int usedIndexOf(final long usedWord) {
     return (int) usedWord & 0xFFFF;
   }
 
-  private static int oldUsedIndexOf(final long usedWord) {
+  static int oldUsedIndexOf(final long usedWord) {
     return (int) usedWord >>> Short.SIZE;
   }
 

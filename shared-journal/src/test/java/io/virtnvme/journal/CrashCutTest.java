@@ -1,0 +1,80 @@
+package io.virtnvme.journal;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.ArrayList;
+import java.util.List;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.constraints.IntRange;
+import net.jqwik.api.constraints.Size;
+import org.junit.jupiter.api.Test;
+
+/** A crash between any two stores, and crashes inside the recovery from it, lose nothing. */
+class CrashCutTest {
+  private static final int POST = 0;
+  private static final int FETCH = 3;
+  private static final int COMPLETE = 5;
+  private static final int POLL = 6;
+
+  @Property(tries = 150)
+  void shouldSurviveAnyCutOfSplitQueue(
+      @ForAll @Size(min = 4, max = 40) final List<@IntRange(max = 4095) Integer> script,
+      @ForAll @IntRange(max = 2) final int sizeShift,
+      @ForAll @IntRange(min = -6, max = 6) final int startIndex) {
+    try (CrashCut cut = new CrashCut(new SplitQueue(2 << sizeShift, startIndex & 0xFFFF))) {
+      cut.run(script);
+    }
+  }
+
+  @Property(tries = 150)
+  void shouldSurviveAnyCutOfPackedQueue(
+      @ForAll @Size(min = 4, max = 40) final List<@IntRange(max = 4095) Integer> script,
+      @ForAll @IntRange(min = 1, max = 7) final int queueSize,
+      @ForAll @IntRange(max = 6) final int startIndex,
+      @ForAll @IntRange(max = 1) final int startWrap) {
+    try (CrashCut cut =
+        new CrashCut(new PackedQueue(queueSize, startIndex % queueSize, startWrap))) {
+      cut.run(script);
+    }
+  }
+
+  @Test
+  void shouldSurviveAnyCutOfFullBatchesOverTheIndexWrapOfSplitQueue() {
+    try (CrashCut cut = new CrashCut(new SplitQueue(4, 0xFFFD))) {
+      cut.run(fullRounds(4, 3, 2));
+      assertTrue(cut.cutCount() > 1000, () -> "only " + cut.cutCount());
+    }
+  }
+
+  @Test
+  void shouldSurviveAnyCutOfFullBatchesOverTheWrapOfPackedQueue() {
+    for (int startWrap = 0; startWrap < 2; startWrap++) {
+      try (CrashCut cut = new CrashCut(new PackedQueue(4, 1, startWrap))) {
+        cut.run(fullRounds(4, 3, 2));
+        assertTrue(cut.cutCount() > 1000, () -> "only " + cut.cutCount());
+      }
+    }
+  }
+
+  /** Rounds of filling the queue and completing first a batch of that many, then the rest. */
+  private static List<Integer> fullRounds(
+      final int queueSize, final int rounds, final int batchLength) {
+    final List<Integer> script = new ArrayList<>();
+    for (int round = 0; round < rounds; round++) {
+      for (int i = 0; i < queueSize; i++) {
+        script.add(POST);
+        script.add(FETCH);
+      }
+      if (round > 0) {
+        script.add(COMPLETE + 8 * (batchLength - 1));
+        script.add(POLL);
+        script.add(COMPLETE + 8 * (queueSize - batchLength - 1));
+      } else {
+        script.add(COMPLETE + 8 * (queueSize - 1));
+      }
+      script.add(POLL);
+    }
+    return script;
+  }
+}
