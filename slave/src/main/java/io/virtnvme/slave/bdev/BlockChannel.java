@@ -1,9 +1,11 @@
 package io.virtnvme.slave.bdev;
 
 /**
- * A block device as one reactor thread drives it. Data-path calls: no allocation, no exception, no blocking.
+ * A block device as one reactor thread drives it. Data-path calls: no allocation, no exception, no
+ * blocking.
  *
- * <p>The caller has checked offset and length against {@link #lengthBytes} and the block length, and translated every address.
+ * <p>The caller has checked offset and length against {@link #lengthBytes} and the block length,
+ * and translated every address.
  */
 public interface BlockChannel {
   int OP_READ = 0;
@@ -30,11 +32,20 @@ public interface BlockChannel {
   /**
    * Starts a request.
    *
-   * @param iovecs address of an array of {@code struct iovec} with host addresses; it must stay unchanged until the end
-   * @param lengthBytes sum of the iovecs for reads and writes, the range's length for write zeroes and unmap
+   * @param iovecs address of an array of {@code struct iovec} with host addresses; it must stay
+   *     unchanged until the end
+   * @param lengthBytes sum of the iovecs for reads and writes, the range's length for write zeroes
+   *     and unmap
    * @return {@link #DONE}, {@link #PENDING}, {@link #RETRY}, or another negative error number
    */
-  int submit(int operation, long iovecs, int iovecCount, long offsetBytes, long lengthBytes, int flags, long tag);
+  int submit(
+      int operation,
+      long iovecs,
+      int iovecCount,
+      long offsetBytes,
+      long lengthBytes,
+      int flags,
+      long tag);
 
   /** Current length; another thread may change it, and only the checked value counts. */
   long lengthBytes();

@@ -1,0 +1,216 @@
+package io.virtnvme.slave.bdev;
+
+import io.virtnvme.ipc.sys.Errno;
+import io.virtnvme.ipc.sys.IoUring;
+import io.virtnvme.ipc.sys.SysException;
+import java.util.Arrays;
+
+/**
+ * The I/O of one reactor: one io_uring for all its files and disks, and the slices of long work on
+ * memory disks. Constructed anywhere; everything else on the reactor's thread, which then owns the
+ * ring. The ring is made with the first channel that needs one.
+ */
+public final class UringReactorIo implements ReactorIo {
+  /** Submissions between two polls; more are sent at once, or wait for the next poll. */
+  private static final int RING_ENTRIES = 512;
+
+  /** More ends than this wait in the kernel's overflow list, none is lost (FEAT_NODROP). */
+  private static final int COMPLETION_ENTRIES = 4096;
+
+  private final ZeroFills zeroFills = new ZeroFills();
+  private IoUring ring;
+  private BouncePool bouncePool;
+  private UringChannel[] channels = new UringChannel[0];
+
+  /**
+   * {@link UringChannel#REQUEST_COUNT} of each channel, at its place; the index is the user data.
+   */
+  private UringRequest[] requests = new UringRequest[0];
+
+  private UringRequest waitingHead;
+  private UringRequest waitingTail;
+  private int inFlightCount;
+
+  /**
+   * Tries what we need of io_uring. Null when it is there, else a sentence that says what is
+   * missing. Any thread, at start.
+   */
+  public static String probe() {
+    try (IoUring probed = new IoUring(2, 4)) {
+      // An opcode that the kernel does not know is EINVAL; a known one gets as far as the
+      // descriptor.
+      probed.prepare(IoUring.OP_READ, -1, 0, 0, 0, 0, 0, 0);
+      final int taken = probed.submitAndReap(1);
+      final long completion = probed.peek();
+      if (taken != 1 || completion == 0 || IoUring.result(completion) != -Errno.EBADF) {
+        return "io_uring of this kernel is too old: Linux 5.6 or newer is needed, 6.1 or newer is"
+            + " fast";
+      }
+      return null;
+    } catch (final SysException e) {
+      return switch (e.errno()) {
+        case Errno.EPERM, Errno.EACCES ->
+            "io_uring is forbidden here: check sysctl kernel.io_uring_disabled and the seccomp"
+                + " profile of the container";
+        case Errno.ENOSYS -> "this kernel has no io_uring: Linux 5.6 or newer is needed";
+        case Errno.ENOMEM -> "no memory for io_uring: raise the memlock limit (ulimit -l)";
+        default -> "io_uring does not work here: " + e.getMessage();
+      };
+    }
+  }
+
+  ZeroFills zeroFills() {
+    return zeroFills;
+  }
+
+  BouncePool bouncePool() {
+    return bouncePool;
+  }
+
+  /** The channel of a disk; made on the first call for it. */
+  UringChannel channel(final UringBdev bdev) {
+    for (final UringChannel channel : channels) {
+      if (channel.bdev() == bdev) {
+        return channel;
+      }
+    }
+    if (ring == null) {
+      ring = new IoUring(RING_ENTRIES, COMPLETION_ENTRIES);
+      bouncePool = new BouncePool();
+    }
+    final int place = freePlace();
+    final UringChannel channel = new UringChannel(bdev, this);
+    channels[place] = channel;
+    for (int i = 0; i < UringChannel.REQUEST_COUNT; i++) {
+      final int index = place * UringChannel.REQUEST_COUNT + i;
+      requests[index] = new UringRequest(channel, index);
+      channel.release(requests[index]);
+    }
+    return channel;
+  }
+
+  /** The place of a channel whose disk is gone, or a new one. */
+  private int freePlace() {
+    for (int i = 0; i < channels.length; i++) {
+      if (channels[i].bdev().isClosed() && channels[i].isIdle()) {
+        return i;
+      }
+    }
+    final int place = channels.length;
+    channels = Arrays.copyOf(channels, place + 1);
+    requests = Arrays.copyOf(requests, (place + 1) * UringChannel.REQUEST_COUNT);
+    return place;
+  }
+
+  int channelCount() {
+    return channels.length;
+  }
+
+  /** Takes on a request that was begun. */
+  void start(final UringRequest request) {
+    inFlightCount++;
+    proceed(request);
+  }
+
+  private void proceed(final UringRequest request) {
+    if (waitingHead == null && hasRoom()) {
+      request.prepare(ring);
+      return;
+    }
+    if (waitingHead == null) {
+      waitingHead = request;
+    } else {
+      waitingTail.next(request);
+    }
+    waitingTail = request;
+  }
+
+  private boolean hasRoom() {
+    if (ring.room() > 0) {
+      return true;
+    }
+    check(ring.submit());
+    return ring.room() > 0;
+  }
+
+  private void proceedWaiting() {
+    while (waitingHead != null && hasRoom()) {
+      final UringRequest request = waitingHead;
+      waitingHead = request.next();
+      request.next(null);
+      request.prepare(ring);
+    }
+  }
+
+  private static void check(final int result) {
+    if (result < 0 && result != -Errno.EAGAIN && result != -Errno.EBUSY && result != -Errno.EINTR) {
+      // The ring belongs to another thread or is closed: a mistake of ours, never of a guest.
+      throw new SysException("io_uring_enter", -result);
+    }
+  }
+
+  @Override
+  public int poll(final Listener listener, final int limit) {
+    int ends = zeroFills.count() == 0 ? 0 : zeroFills.step(listener);
+    if (inFlightCount == 0) {
+      return ends;
+    }
+    if (waitingHead != null) {
+      proceedWaiting();
+    }
+    if (ring.unsubmittedCount() > 0 || ring.needsReap()) {
+      check(ring.submitAndReap(0));
+    }
+    while (ends < limit) {
+      final long completion = ring.peek();
+      if (completion == 0) {
+        break;
+      }
+      final UringRequest request = requests[(int) IoUring.userData(completion)];
+      final int result = IoUring.result(completion);
+      ring.advance();
+      final int end = request.onCompletion(result);
+      if (end == BlockChannel.PENDING) {
+        proceed(request);
+      } else {
+        final long tag = request.tag();
+        request.end();
+        inFlightCount--;
+        ends++;
+        listener.onIoEnd(tag, end);
+      }
+    }
+    return ends;
+  }
+
+  @Override
+  public int inFlightCount() {
+    return inFlightCount + zeroFills.count();
+  }
+
+  @Override
+  public boolean hasWork() {
+    return zeroFills.count() > 0
+        || waitingHead != null
+        || (ring != null && ring.unsubmittedCount() > 0);
+  }
+
+  @Override
+  public int fd() {
+    return ring == null ? -1 : ring.fd();
+  }
+
+  /**
+   * Closes the ring. With requests still in flight the kernel goes on with them, so their bounce
+   * buffers are not given back to the allocator.
+   */
+  @Override
+  public void close() {
+    if (ring != null) {
+      ring.close();
+      if (inFlightCount == 0) {
+        bouncePool.close();
+      }
+    }
+  }
+}
