@@ -63,7 +63,9 @@ public final class GuestMemory {
       checkRange("user", region.userAddress(), region.lengthBytes());
       if (i > 0) {
         final MemoryRegion before = sorted.get(i - 1);
-        if (region.guestAddress() - before.guestAddress() < before.lengthBytes()) {
+        if (Long.compareUnsigned(
+                region.guestAddress() - before.guestAddress(), before.lengthBytes())
+            < 0) {
           throw new IllegalArgumentException(
               "memory regions overlap: guest address 0x"
                   + Long.toHexString(region.guestAddress())

@@ -1,5 +1,9 @@
 package io.virtnvme.slave.virtqueue;
 
+import io.virtnvme.ipc.virtio.AvailRing;
+import io.virtnvme.ipc.virtio.EventSuppression;
+import io.virtnvme.ipc.virtio.SplitDescriptor;
+import io.virtnvme.ipc.virtio.UsedRing;
 import io.virtnvme.slave.bdev.Bdev;
 
 /**
@@ -27,6 +31,7 @@ import io.virtnvme.slave.bdev.Bdev;
  * @param countersAddress block of {@link io.virtnvme.ipc.segment.SessionSegment.QueueCounter}s
  * @param bdev the disk
  * @param readOnly refuse writes
+ * @param writeback false makes every write durable before it completes
  * @param serial at most 20 bytes
  */
 public record QueueSetup(
@@ -49,6 +54,7 @@ public record QueueSetup(
     long countersAddress,
     Bdev bdev,
     boolean readOnly,
+    boolean writeback,
     byte[] serial) {
   /** For an inflight region that was made for exactly this ring. */
   public QueueSetup(
@@ -70,6 +76,7 @@ public record QueueSetup(
       final long countersAddress,
       final Bdev bdev,
       final boolean readOnly,
+      final boolean writeback,
       final byte[] serial) {
     this(
         sessionId,
@@ -91,6 +98,63 @@ public record QueueSetup(
         countersAddress,
         bdev,
         readOnly,
+        writeback,
         serial);
+  }
+
+  /**
+   * The same ring in another memory map: its parts move with the guest's addresses.
+   *
+   * @return null if a part of the ring is not in the new map
+   */
+  QueueSetup with(final GuestMemory newMemory, final DirtyLog newLog, final long newFeatures) {
+    final long descriptors = move(descriptorAddress, descriptorBytes(), newMemory);
+    final long avail = move(availAddress, availBytes(), newMemory);
+    final long used = move(usedAddress, usedBytes(), newMemory);
+    if (descriptors == 0 || avail == 0 || used == 0) {
+      return null;
+    }
+    return new QueueSetup(
+        sessionId,
+        queueIndex,
+        queueSize,
+        packed,
+        newFeatures,
+        newMemory,
+        descriptors,
+        avail,
+        used,
+        usedLogAddress,
+        newLog,
+        kickFd,
+        callFd,
+        inflightAddress,
+        inflightQueueSize,
+        base,
+        countersAddress,
+        bdev,
+        readOnly,
+        writeback,
+        serial);
+  }
+
+  private long move(final long hostAddress, final long lengthBytes, final GuestMemory newMemory) {
+    if (newMemory == memory) {
+      return hostAddress;
+    }
+    final long guestAddress = memory.guestAddressOf(hostAddress);
+    return guestAddress == -1 ? 0 : newMemory.translate(guestAddress, lengthBytes);
+  }
+
+  private long descriptorBytes() {
+    return (long) queueSize * SplitDescriptor.DESCRIPTOR_LENGTH;
+  }
+
+  private long availBytes() {
+    return packed ? EventSuppression.LENGTH : AvailRing.length(queueSize);
+  }
+
+  private long usedBytes() {
+    return packed ? EventSuppression.LENGTH : UsedRing.length(queueSize);
   }
 }

@@ -1,6 +1,13 @@
 package io.virtnvme.slave.virtqueue;
 
+import io.virtnvme.ipc.sys.EventFd;
+import io.virtnvme.ipc.virtio.BlkFeature;
+import io.virtnvme.ipc.virtio.BlkRequest;
+import io.virtnvme.ipc.virtio.VirtioFeature;
 import io.virtnvme.slave.bdev.BlockChannel;
+import io.virtnvme.slave.blk.BlkCounters;
+import io.virtnvme.slave.blk.BlkHandler;
+import io.virtnvme.slave.blk.BlkTask;
 
 /**
  * One running ring: takes requests from the guest, notes them in the inflight journal, gives them
@@ -10,12 +17,62 @@ import io.virtnvme.slave.bdev.BlockChannel;
  *
  * <p>A guest that breaks the rules gets an error for that request; if its ring cannot be trusted
  * any more, the ring is <i>broken</i>: nothing more is fetched, what runs is completed.
+ *
+ * <p>A request goes through {@link BlkTask.State}; the ring's layout (split or packed) is the
+ * subclass's affair, as is its journal.
  */
 public abstract class VirtqueueAgent {
   /** Requests published with one store of the used index, at most. */
   public static final int BATCH_MAX = 32;
 
-  VirtqueueAgent() {}
+  final int queueSize;
+  final boolean eventIndex;
+  final boolean indirectOffered;
+  final TaskTable tasks;
+  final ChainReader chain;
+  final RingLog log;
+  final BlkCounters counters;
+  boolean logging;
+
+  private final BlkHandler handler;
+  private final EventFd eventFd;
+  private final long tagBase;
+  private final boolean synchronousDevice;
+  private QueueSetup setup;
+  private long nowNs;
+  private int generation;
+  private int previousHolders;
+  private int inFlightCount;
+  private int callFd;
+  private boolean callForced;
+  private boolean kicksArmed;
+  private boolean awaitsIdle;
+  private RingFault fault;
+  private long faultFirst;
+  private long faultSecond;
+  private String journalComplaint;
+
+  VirtqueueAgent(
+      final QueueSetup setup, final BlockChannel channel, final int ringSlot, final int slotCount) {
+    this.setup = setup;
+    this.queueSize = setup.queueSize();
+    this.eventIndex = VirtioFeature.has(setup.features(), VirtioFeature.RING_EVENT_IDX);
+    this.indirectOffered = VirtioFeature.has(setup.features(), VirtioFeature.RING_INDIRECT_DESC);
+    this.tasks = new TaskTable(slotCount);
+    this.chain = new ChainReader(setup.memory());
+    this.log = new RingLog(setup.memory(), effectiveLog(setup.log(), setup.features()));
+    this.logging = log.isOn();
+    this.counters = new BlkCounters(setup.countersAddress());
+    this.handler =
+        new BlkHandler(channel, setup.features(), setup.readOnly(), setup.serial(), counters);
+    // Without FLUSH the driver cannot ask for durability, so every write must have it (5.2.5).
+    handler.writeback(setup.writeback() && VirtioFeature.has(setup.features(), BlkFeature.FLUSH));
+    this.eventFd = new EventFd();
+    this.callFd = setup.callFd();
+    this.tagBase = (long) ringSlot << Integer.SIZE;
+    this.synchronousDevice = !setup.bdev().needsFence();
+    this.kicksArmed = true;
+  }
 
   /**
    * Makes the agent of a ring; stores nothing in ring or journal yet.
@@ -27,8 +84,13 @@ public abstract class VirtqueueAgent {
    */
   public static VirtqueueAgent create(
       final QueueSetup setup, final BlockChannel channel, final int ringSlot) {
-    throw new UnsupportedOperationException(
-        "setup=" + setup + " channel=" + channel + " ringSlot=" + ringSlot);
+    return setup.packed()
+        ? new PackedVirtqueueAgent(setup, channel, ringSlot)
+        : new SplitVirtqueueAgent(setup, channel, ringSlot);
+  }
+
+  private static DirtyLog effectiveLog(final DirtyLog log, final long features) {
+    return VirtioFeature.has(features, VirtioFeature.LOG_ALL) ? log : null;
   }
 
   /**
@@ -38,7 +100,25 @@ public abstract class VirtqueueAgent {
    *
    * @return how many requests were submitted again
    */
-  public abstract int start();
+  public final int start() {
+    counters.load();
+    final int[] slots = new int[tasks.slotCount()];
+    final int count = openJournal(slots);
+    if (fault != null) {
+      return 0;
+    }
+    for (int i = 0; i < count; i++) {
+      tasks.task(slots[i]).state(BlkTask.State.FETCHED);
+      tasks.defer(slots[i]);
+    }
+    inFlightCount = count;
+    counters.onResubmitted(count);
+    disarmKicks();
+    runDeferred();
+    callForced = true;
+    flush();
+    return count;
+  }
 
   /**
    * Submits what had to wait for room, then fetches and submits new requests; publishes whole
@@ -47,7 +127,116 @@ public abstract class VirtqueueAgent {
    * @param limit how many to fetch at most; 0 fetches none (a stopping ring)
    * @return how many requests were moved
    */
-  public abstract int poll(int limit);
+  public final int poll(final int limit) {
+    int moved = 0;
+    if (tasks.deferredCount() > 0) {
+      moved = runDeferred();
+    }
+    if (limit > 0 && fault == null && tasks.deferredCount() == 0) {
+      moved += fetch(limit);
+    }
+    return moved;
+  }
+
+  private int runDeferred() {
+    int moved = 0;
+    while (tasks.deferredCount() > 0 && execute(tasks.task(tasks.firstDeferred()))) {
+      tasks.removeFirstDeferred();
+      moved++;
+    }
+    return moved;
+  }
+
+  /**
+   * Runs a request that was just noted in the journal; true unless it was deferred, so that
+   * fetching must pause.
+   */
+  final boolean run(final BlkTask task) {
+    task.state(BlkTask.State.FETCHED);
+    inFlightCount++;
+    if (execute(task)) {
+      return true;
+    }
+    tasks.defer(task.slot());
+    return false;
+  }
+
+  /** Brings a fetched or prepared request as far as possible; false if there is no room for it. */
+  private boolean execute(final BlkTask task) {
+    if (task.state() == BlkTask.State.FETCHED) {
+      if (!tasks.takeBlock(task)) {
+        return false;
+      }
+      task.begin(tasks.blockAddress(task), generation, nowNs);
+      chain.begin(task);
+      if (!readChain(task) || !chain.findStatus()) {
+        giveUp(task);
+        return true;
+      }
+      if (!prepare(task)) {
+        finish(task);
+        return true;
+      }
+      task.state(BlkTask.State.PREPARED);
+    }
+    return submit(task);
+  }
+
+  private boolean prepare(final BlkTask task) {
+    if (chain.fault() != ChainReader.FAULT_NONE) {
+      counters.onGuestFault();
+      task.end(BlkRequest.STATUS_IOERR);
+      return false;
+    }
+    final int status = handler.prepare(task);
+    if (status != BlkHandler.PREPARED) {
+      task.end(status);
+      return false;
+    }
+    return true;
+  }
+
+  private boolean submit(final BlkTask task) {
+    task.state(BlkTask.State.SUBMITTING);
+    final int result = handler.submit(task, tagBase | task.slot());
+    if (result == BlockChannel.PENDING) {
+      task.state(BlkTask.State.SUBMITTED);
+      return true;
+    }
+    if (result == BlockChannel.RETRY) {
+      task.state(BlkTask.State.PREPARED);
+      return false;
+    }
+    task.end(result == BlockChannel.DONE ? BlkRequest.STATUS_OK : BlkRequest.STATUS_IOERR);
+    finish(task);
+    return true;
+  }
+
+  /** An ended request becomes ready to be published. */
+  private void finish(final BlkTask task) {
+    handler.complete(task, nowNs);
+    if (logging) {
+      log.markTask(task);
+    }
+    if (task.generation() != generation) {
+      previousHolders--;
+    }
+    tasks.releaseBlock(task);
+    task.state(BlkTask.State.DONE);
+    tasks.addDone(task.slot());
+  }
+
+  /**
+   * A request without status byte cannot be answered, and skipping it would tell the guest that all
+   * is well.
+   */
+  private void giveUp(final BlkTask task) {
+    counters.onGuestFault();
+    breakRing(RingFault.NO_STATUS, task.slot(), chain.fault());
+    tasks.releaseBlock(task);
+    task.state(BlkTask.State.STUCK);
+    inFlightCount--;
+  }
 
   /**
    * Takes the end of a request that the channel had accepted.
@@ -55,7 +244,20 @@ public abstract class VirtqueueAgent {
    * @param head lower half of its tag
    * @param result 0 or a negative error number
    */
-  public abstract void onIoEnd(int head, int result);
+  public final void onIoEnd(final int head, final int result) {
+    final BlkTask task = tasks.task(head);
+    switch (task.state()) {
+      case SUBMITTED, SUBMITTING -> {
+        task.end(result == BlockChannel.DONE ? BlkRequest.STATUS_OK : BlkRequest.STATUS_IOERR);
+        finish(task);
+      }
+      case ORPHAN -> {
+        tasks.releaseBlock(task);
+        task.state(BlkTask.State.FREE);
+      }
+      default -> {}
+    }
+  }
 
   /**
    * Publishes the completions gathered so far and signals the guest if it asked for that. Writes
@@ -63,71 +265,372 @@ public abstract class VirtqueueAgent {
    *
    * @return how many requests were published
    */
-  public abstract int flush();
+  public final int flush() {
+    final int count = tasks.doneCount();
+    while (tasks.doneCount() > 0) {
+      publishBatch();
+    }
+    if (takeCallDue() || callForced) {
+      callForced = false;
+      if (callFd >= 0) {
+        eventFd.signal(callFd);
+        counters.onCall();
+      }
+    }
+    counters.store();
+    return count;
+  }
+
+  /** Publishes up to {@link #BATCH_MAX} done requests. */
+  final void publishBatch() {
+    final int count = Math.min(tasks.doneCount(), BATCH_MAX);
+    publish(count);
+    for (int i = 0; i < count; i++) {
+      tasks.task(tasks.doneAt(i)).state(BlkTask.State.FREE);
+    }
+    tasks.removeDone(count);
+    inFlightCount -= count;
+  }
 
   /**
    * Lets the guest kick from now on.
    *
-   * @return true if requests arrived meanwhile: go on polling, no kick may come for them
+   * @return true if requests arrived meanwhile: kicks are off again, go on polling
    */
-  public abstract boolean armKicks();
+  public final boolean armKicks() {
+    if (tasks.deferredCount() > 0) {
+      return true;
+    }
+    if (fault != null) {
+      return false;
+    }
+    if (!kicksArmed) {
+      kicksArmed = true;
+      allowKicks();
+    }
+    if (requestsWait()) {
+      disarmKicks();
+      return true;
+    }
+    return false;
+  }
 
   /** Asks the guest not to kick: the ring is polled. */
-  public abstract void disarmKicks();
+  public final void disarmKicks() {
+    if (kicksArmed) {
+      kicksArmed = false;
+      forbidKicks();
+    }
+  }
 
   /** Counts a kick that was received. */
-  public abstract void onKick();
+  public final void onKick() {
+    counters.onKick();
+  }
 
   /**
    * Requests fetched and not published yet; without those of a broken ring that cannot be answered
    * at all.
    */
-  public abstract int inFlightCount();
+  public final int inFlightCount() {
+    return inFlightCount;
+  }
 
   /**
    * Takes over a new memory map, dirty log and feature bits (only VHOST_F_LOG_ALL may change while
    * a ring runs). New requests use them at once; see {@link #usesPreviousMemory} for running ones.
+   * The ring itself moves to its place in the new map.
    */
-  public abstract void update(GuestMemory memory, DirtyLog log, long features);
+  public final void update(final GuestMemory memory, final DirtyLog newLog, final long features) {
+    final GuestMemory before = setup.memory();
+    final QueueSetup moved = setup.with(memory, newLog, features);
+    if (moved == null) {
+      breakRing(RingFault.MEMORY, setup.descriptorAddress(), setup.usedAddress());
+    } else {
+      setup = moved;
+      onMoved(moved);
+    }
+    chain.memory(memory);
+    log.update(memory, effectiveLog(newLog, features));
+    logging = log.isOn();
+    if (before != memory) {
+      leaveGeneration();
+    }
+  }
+
+  private void leaveGeneration() {
+    generation++;
+    previousHolders = 0;
+    for (int slot = 0; slot < tasks.slotCount(); slot++) {
+      final BlkTask task = tasks.task(slot);
+      switch (task.state()) {
+        case SUBMITTED, SUBMITTING -> previousHolders++;
+        case PREPARED -> {
+          // It waits for room with addresses of the old map: read it again with the new one.
+          tasks.releaseBlock(task);
+          task.state(BlkTask.State.FETCHED);
+        }
+        default -> {}
+      }
+    }
+    if (previousHolders == 0) {
+      log.forgetPrevious();
+    }
+  }
 
   /** Whether a running request still uses a memory map from before the last {@link #update}. */
-  public abstract boolean usesPreviousMemory();
+  public final boolean usesPreviousMemory() {
+    if (previousHolders > 0) {
+      return true;
+    }
+    log.forgetPrevious();
+    return false;
+  }
 
   /** Takes over a new call descriptor; -1 for none. */
-  public abstract void updateCall(int fd);
+  public final void updateCall(final int fd) {
+    callFd = fd;
+  }
 
   /**
    * Sets the cache mode: false makes every write durable before it completes. Starts as negotiated
    * (VIRTIO_BLK_F_FLUSH).
    */
-  public abstract void writeback(boolean on);
+  public final void writeback(final boolean on) {
+    handler.writeback(on);
+  }
 
   /**
    * The time that requests fetched or completed from now on are stamped with; once per duty cycle.
    */
-  public abstract void nowNs(long timeNs);
+  public final void nowNs(final long timeNs) {
+    nowNs = timeNs;
+  }
+
+  /**
+   * Brings the agent back to a sound state after one of its methods was left by an Error in the
+   * middle (a page fault elsewhere in the process makes the JVM throw an InternalError at any
+   * point). Decides by the journal, as a successor would, but keeps what the channel still holds,
+   * and what is done and not published yet.
+   *
+   * <p>The error may have hidden whether the channel has a request, or its end: see {@link
+   * #awaitsIdle}.
+   *
+   * @return how many requests are submitted again
+   */
+  public final int recoverInPlace() {
+    final int[] slots = new int[tasks.slotCount()];
+    final int count = recoverJournal(slots);
+    tasks.clearLists();
+    inFlightCount = 0;
+    int resubmitted = 0;
+    for (int i = 0; i < count; i++) {
+      tasks.mark(slots[i]);
+      if (takeBack(tasks.task(slots[i]))) {
+        resubmitted++;
+      }
+    }
+    previousHolders = 0;
+    for (int slot = 0; slot < tasks.slotCount(); slot++) {
+      final BlkTask task = tasks.task(slot);
+      if (!tasks.isMarked(slot)) {
+        dropUnknown(task);
+      }
+      if (isHeld(task) && task.generation() != generation) {
+        previousHolders++;
+      }
+    }
+    tasks.rebuildBlocks();
+    finishEnded();
+    awaitsIdle = !synchronousDevice;
+    counters.onResubmitted(resubmitted);
+    runDeferred();
+    callForced = true;
+    return resubmitted;
+  }
+
+  private static boolean isHeld(final BlkTask task) {
+    return switch (task.state()) {
+      case SUBMITTED, SUBMITTING, ORPHAN -> true;
+      default -> false;
+    };
+  }
+
+  /** Decides on a request that is inflight in the journal; true if it is run again. */
+  private boolean takeBack(final BlkTask task) {
+    switch (task.state()) {
+      case STUCK -> {
+        return false;
+      }
+      case SUBMITTED, ORPHAN -> {
+        inFlightCount++;
+        task.state(BlkTask.State.SUBMITTED);
+        return false;
+      }
+      case ENDED -> {
+        inFlightCount++;
+        return false;
+      }
+      case DONE -> {
+        inFlightCount++;
+        task.block(BlkTask.NO_BLOCK);
+        tasks.addDone(task.slot());
+        return false;
+      }
+      case SUBMITTING -> {
+        if (!synchronousDevice) {
+          inFlightCount++;
+          return false;
+        }
+      }
+      default -> {}
+    }
+    inFlightCount++;
+    task.block(BlkTask.NO_BLOCK);
+    task.state(BlkTask.State.FETCHED);
+    tasks.defer(task.slot());
+    return true;
+  }
+
+  /**
+   * Decides on a request that the journal does not know: published, never fetched, or a journal
+   * that somebody scribbled on.
+   */
+  private void dropUnknown(final BlkTask task) {
+    final boolean held =
+        task.state() == BlkTask.State.SUBMITTED
+            || task.state() == BlkTask.State.ORPHAN
+            || (task.state() == BlkTask.State.SUBMITTING && !synchronousDevice);
+    if (held) {
+      task.state(BlkTask.State.ORPHAN);
+    } else {
+      task.block(BlkTask.NO_BLOCK);
+      task.state(BlkTask.State.FREE);
+    }
+  }
+
+  private void finishEnded() {
+    for (int slot = 0; slot < tasks.slotCount(); slot++) {
+      final BlkTask task = tasks.task(slot);
+      if (task.state() == BlkTask.State.ENDED) {
+        if (task.generation() != generation) {
+          previousHolders++;
+        }
+        finish(task);
+      }
+    }
+  }
+
+  /**
+   * Whether {@link #onChannelIdle} is due: after {@link #recoverInPlace} with a device that works
+   * asynchronously. The reactor then fetches nothing on any ring until its kernel I/O has nothing
+   * in flight, calls it, and goes on.
+   */
+  public final boolean awaitsIdle() {
+    return awaitsIdle;
+  }
+
+  /**
+   * The channel holds nothing any more: what seems to be there was lost by the error, and is
+   * submitted again.
+   */
+  public final void onChannelIdle() {
+    awaitsIdle = false;
+    int resubmitted = 0;
+    for (int slot = 0; slot < tasks.slotCount(); slot++) {
+      final BlkTask task = tasks.task(slot);
+      switch (task.state()) {
+        case SUBMITTED, SUBMITTING -> {
+          if (task.generation() != generation) {
+            previousHolders--;
+          }
+          tasks.releaseBlock(task);
+          task.state(BlkTask.State.FETCHED);
+          tasks.defer(slot);
+          resubmitted++;
+        }
+        case ORPHAN -> {
+          tasks.releaseBlock(task);
+          task.state(BlkTask.State.FREE);
+        }
+        default -> {}
+      }
+    }
+    counters.onResubmitted(resubmitted);
+    runDeferred();
+  }
+
+  /** Whether the ring is broken: see {@link #brokenReason}. */
+  public final boolean isBroken() {
+    return fault != null;
+  }
+
+  /** Why the ring is broken, with the values, or null. Allocates: not for the data path. */
+  public final String brokenReason() {
+    if (fault == null) {
+      return null;
+    }
+    final String text = fault.text(faultFirst, faultSecond);
+    return journalComplaint == null ? text : text + ": " + journalComplaint;
+  }
+
+  /** Breaks the ring; the first reason stays. */
+  final void breakRing(final RingFault newFault, final long first, final long second) {
+    if (fault == null) {
+      fault = newFault;
+      faultFirst = first;
+      faultSecond = second;
+    }
+  }
+
+  final void refuseJournal(final String complaint) {
+    journalComplaint = complaint;
+    breakRing(RingFault.JOURNAL, 0, 0);
+  }
+
+  /** The set-up as updated last. */
+  public final QueueSetup setup() {
+    return setup;
+  }
+
+  /** Frees private memory; the last call. Nothing may be in the channel. */
+  public final void free() {
+    handler.free();
+    eventFd.free();
+    tasks.free();
+  }
 
   /** The ring's base as VHOST_USER_GET_VRING_BASE answers it; valid when nothing is in flight. */
   public abstract int base();
 
   /**
-   * Brings the agent back to a sound state after one of its methods was left by an Error in the
-   * middle (a page fault elsewhere in the process makes the JVM throw an InternalError at any
-   * point). Decides by the journal, as a successor would, but keeps what the channel still holds.
-   *
-   * @return how many requests were submitted again
+   * Opens the journal at the start; slots of inflight requests in fetch order. Breaks the ring if
+   * it cannot be used.
    */
-  public abstract int recoverInPlace();
+  abstract int openJournal(int[] slotsOut);
 
-  /** Whether the ring is broken: see {@link #brokenReason}. */
-  public abstract boolean isBroken();
+  /** Recovers the journal and the ring's indices of a living agent; slots as above. */
+  abstract int recoverJournal(int[] slotsOut);
 
-  /** Why the ring is broken, with the values, or null. Allocates: not for the data path. */
-  public abstract String brokenReason();
+  /** Fetches and runs up to {@code limit} requests; how many. */
+  abstract int fetch(int limit);
 
-  /** The set-up as updated last. */
-  public abstract QueueSetup setup();
+  /** Gives a request's descriptors to the chain reader; false if it breaks the ring. */
+  abstract boolean readChain(BlkTask task);
 
-  /** Frees private memory; the last call. */
-  public abstract void free();
+  /** Publishes the first {@code count} done requests as one batch. */
+  abstract void publish(int count);
+
+  /** Whether the guest wants to be signalled for what was published since this was asked last. */
+  abstract boolean takeCallDue();
+
+  /** Asks for a kick with the next request, and puts a full fence behind it. */
+  abstract void allowKicks();
+
+  abstract void forbidKicks();
+
+  abstract boolean requestsWait();
+
+  /** Takes over the ring's new addresses. */
+  abstract void onMoved(QueueSetup moved);
 }
