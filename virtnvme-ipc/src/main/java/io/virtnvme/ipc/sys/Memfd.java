@@ -4,6 +4,8 @@ package io.virtnvme.ipc.sys;
 public final class Memfd {
   private static final int MFD_CLOEXEC = 1;
   private static final int MFD_ALLOW_SEALING = 2;
+  private static final int MFD_HUGETLB = 4;
+  private static final int MFD_HUGE_2MB = 21 << 26;
   private static final int F_ADD_SEALS = 1033;
   private static final int F_GET_SEALS = 1034;
   private static final int F_SEAL_SEAL = 1;
@@ -32,8 +34,30 @@ public final class Memfd {
     return fd;
   }
 
+  /**
+   * Creates a memfd on 2 MiB pages of the host's pool; the caller closes it.
+   *
+   * @param lengthBytes a multiple of 2 MiB; mapping it fails with ENOMEM when the pool has too few
+   */
+  public static int createHuge(final String name, final long lengthBytes) {
+    final int fd =
+        Sys.check(
+            Libc.memfd_create(name, MFD_CLOEXEC | MFD_HUGETLB | MFD_HUGE_2MB),
+            "memfd_create on huge pages " + name);
+    Fds.truncate(fd, lengthBytes);
+    return fd;
+  }
+
   /** The seals of a memfd, 0 for any other file. */
   public static int seals(final int fd) {
     return Math.max(0, Libc.fcntl(fd, F_GET_SEALS, 0));
+  }
+
+  /**
+   * Whether a descriptor is memory: a memfd, or a file on tmpfs or hugetlbfs. A page fault on
+   * anything else would wait for a disk, a network, or a hostile file system. Never blocks.
+   */
+  public static boolean isSharedMemory(final int fd) {
+    return Libc.fcntl(fd, F_GET_SEALS, 0) >= 0;
   }
 }
