@@ -1,5 +1,8 @@
 package io.virtnvme.ipc.segment;
 
+import io.virtnvme.ipc.sys.Fds;
+import io.virtnvme.ipc.sys.Mapping;
+
 /**
  * A memory disk: the header's page, padding up to a huge page, then the blocks. Written by the
  * reactor that owns the disk.
@@ -39,6 +42,24 @@ public final class MemDiskSegment implements AutoCloseable {
     }
     segment.mapping().adviseHugePages();
     return new MemDiskSegment(segment);
+  }
+
+  /**
+   * Makes the disk longer; what it holds stays. Processes that have it open see the new part when
+   * they open it again. Throws ENOSPC when tmpfs has no room, and changes nothing.
+   */
+  public static void grow(
+      final SegmentDirectory directory, final String name, final long newDataBytes) {
+    final int fd = Fds.open(directory.memDisk(name).toString(), Fds.O_RDWR, 0);
+    try {
+      final long lengthBytes = Math.addExact(DATA_OFFSET, newDataBytes);
+      Fds.allocate(fd, lengthBytes);
+      try (Mapping header = Mapping.map(fd, 0, DATA_OFFSET)) {
+        SegmentHeader.grow(header.address(), lengthBytes);
+      }
+    } finally {
+      Fds.close(fd);
+    }
   }
 
   public long dataAddress() {

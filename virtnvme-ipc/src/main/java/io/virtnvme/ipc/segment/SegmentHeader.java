@@ -5,7 +5,7 @@ import io.virtnvme.ipc.memory.Mem;
 /**
  * The header at the start of every segment. Its creator writes the magic last, with release, so a
  * segment whose creator died half way is never taken for a good one. Nothing in it changes
- * afterwards.
+ * afterwards but the length of a mem disk, which only grows.
  *
  * <pre>
  *  0               8              16              24             32
@@ -53,6 +53,11 @@ public final class SegmentHeader {
     Mem.putLongRelease(address + MAGIC_OFFSET, MAGIC);
   }
 
+  /** The one field that changes: a mem disk that grew, after its file did. */
+  static void grow(final long address, final long lengthBytes) {
+    Mem.putLongRelease(address + LENGTH_OFFSET, lengthBytes);
+  }
+
   /**
    * Null when the header is one of ours for this kind, length, boot and instance; else a sentence
    * with the two values.
@@ -83,7 +88,8 @@ public final class SegmentHeader {
       return "unknown format version: found=" + major + " known=" + kind.majorVersion();
     }
     final long length = Mem.getLong(address + LENGTH_OFFSET);
-    if (length != lengthBytes) {
+    // A mem disk grows at its end; killed while it does, the file is longer than its header says.
+    if (kind == SegmentKind.MEM_DISK ? length > lengthBytes : length != lengthBytes) {
       return "length in header differs from the file's: header=" + length + " file=" + lengthBytes;
     }
     final BootId found =

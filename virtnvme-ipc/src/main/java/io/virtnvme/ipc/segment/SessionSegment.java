@@ -1,6 +1,7 @@
 package io.virtnvme.ipc.segment;
 
 import io.virtnvme.ipc.memory.Mem;
+import io.virtnvme.ipc.sys.FdMessage;
 
 /**
  * What must be seen of a session while its slave or the master is dead.
@@ -11,26 +12,38 @@ import io.virtnvme.ipc.memory.Mem;
  *  64     +-------------------------------+
  *         | applying                      |  slave: version of the record being applied, or applied last
  *  128    +-------------------------------+
- *         | consumed sequence             |  master: last message taken out of the socket
- *  136    | replied sequence              |  master: last message whose reply was sent
- *  144    | pending sequence              |  master: message about to be taken out of the socket
- *  152    | pending hash                  |  master: hash of its bytes
- *  256    +-------------------------------+ <- queue 0, one block of counters per queue (128 bytes each)
+ *         | settled sequence              |  master: last message that was answered and taken out of the socket
+ *  136    | pending sequence              |  master: message that a slave answered and the master is settling
+ *  144    | spare                         |
+ *  192    +-------------------------------+
+ *         | reply witness (64 bytes)      |  kernel: bytes of the reply that left
+ *  256    +-------------------------------+
+ *         | taken witnesses (4 * 64)      |  kernel: bytes of the message taken out of the socket
+ *  512    +-------------------------------+ <- queue 0, one block of counters per queue (128 bytes each)
  * </pre>
  *
  * <p><b>applying</b>: the slave stores version + 1 before it changes a ring or the memory map for a
  * message. A successor whose prepared record has another version must not touch the rings: it waits
  * until the master has brought it the record, or the message again.
+ *
+ * <p><b>Witnesses</b> ({@link FdMessage#sendWitnessed}): the kernel writes to them within the
+ * system call that sends or takes, so a new master knows for certain how far its predecessor came.
+ * They are cleared before the pending sequence is stored, and count for that message only.
  */
 public final class SessionSegment implements AutoCloseable {
   public static final int QUEUE_COUNT_MAX = 64;
 
   public static final int APPLYING_OFFSET = SegmentHeader.HEADER_LENGTH;
-  public static final int CONSUMED_SEQUENCE_OFFSET = 128;
-  public static final int REPLIED_SEQUENCE_OFFSET = CONSUMED_SEQUENCE_OFFSET + Long.BYTES;
-  public static final int PENDING_SEQUENCE_OFFSET = REPLIED_SEQUENCE_OFFSET + Long.BYTES;
-  public static final int PENDING_HASH_OFFSET = PENDING_SEQUENCE_OFFSET + Long.BYTES;
-  public static final int QUEUES_OFFSET = 256;
+  public static final int SETTLED_SEQUENCE_OFFSET = 128;
+  public static final int PENDING_SEQUENCE_OFFSET = SETTLED_SEQUENCE_OFFSET + Long.BYTES;
+
+  /** In how many pieces a message may come that brings descriptors with more than one of them. */
+  public static final int TAKEN_WITNESS_COUNT = 4;
+
+  public static final int REPLY_WITNESS_OFFSET = 192;
+  public static final int TAKEN_WITNESSES_OFFSET = REPLY_WITNESS_OFFSET + FdMessage.WITNESS_LENGTH;
+  public static final int QUEUES_OFFSET =
+      TAKEN_WITNESSES_OFFSET + TAKEN_WITNESS_COUNT * FdMessage.WITNESS_LENGTH;
   public static final int QUEUE_LENGTH = 128;
   public static final int LENGTH = (QUEUES_OFFSET + QUEUE_COUNT_MAX * QUEUE_LENGTH + 4095) & ~4095;
 
@@ -101,37 +114,37 @@ public final class SessionSegment implements AutoCloseable {
     Mem.putLongRelease(segment.address() + APPLYING_OFFSET, recordVersion);
   }
 
-  public long consumedSequence() {
-    return Mem.getLongAcquire(segment.address() + CONSUMED_SEQUENCE_OFFSET);
-  }
-
-  public void consumedSequence(final long sequence) {
-    Mem.putLongRelease(segment.address() + CONSUMED_SEQUENCE_OFFSET, sequence);
-  }
-
-  public long repliedSequence() {
-    return Mem.getLongAcquire(segment.address() + REPLIED_SEQUENCE_OFFSET);
-  }
-
-  public void repliedSequence(final long sequence) {
-    Mem.putLongRelease(segment.address() + REPLIED_SEQUENCE_OFFSET, sequence);
+  public long settledSequence() {
+    return Mem.getLongAcquire(segment.address() + SETTLED_SEQUENCE_OFFSET);
   }
 
   public long pendingSequence() {
     return Mem.getLongAcquire(segment.address() + PENDING_SEQUENCE_OFFSET);
   }
 
-  public long pendingHash() {
-    return Mem.getLongAcquire(segment.address() + PENDING_HASH_OFFSET);
+  /**
+   * By the master, when it has the answer to a message and is about to send the reply and to take
+   * the message out of the socket. Killed before the last store, nothing is pending.
+   */
+  public void beginSettling(final long sequence) {
+    FdMessage.clear(replyWitness());
+    for (int i = 0; i < TAKEN_WITNESS_COUNT; i++) {
+      FdMessage.clear(takenWitnesses() + (long) i * FdMessage.WITNESS_LENGTH);
+    }
+    Mem.putLongRelease(segment.address() + PENDING_SEQUENCE_OFFSET, sequence);
   }
 
-  /**
-   * By the master, before it takes a message out of the socket: the hash first, the sequence
-   * commits it.
-   */
-  public void pending(final long sequence, final long hash) {
-    Mem.putLongRelease(segment.address() + PENDING_HASH_OFFSET, hash);
-    Mem.putLongRelease(segment.address() + PENDING_SEQUENCE_OFFSET, sequence);
+  /** By the master: the reply left and the message is out of the socket. */
+  public void settled(final long sequence) {
+    Mem.putLongRelease(segment.address() + SETTLED_SEQUENCE_OFFSET, sequence);
+  }
+
+  public long replyWitness() {
+    return segment.address() + REPLY_WITNESS_OFFSET;
+  }
+
+  public long takenWitnesses() {
+    return segment.address() + TAKEN_WITNESSES_OFFSET;
   }
 
   /**

@@ -36,6 +36,12 @@ public final class FdMessage implements AutoCloseable {
   private static final int CONTROL_LENGTH =
       CONTROL_DATA_OFFSET + (FD_COUNT_MAX + 1) * Integer.BYTES;
 
+  // struct mmsghdr: a msghdr, then the count of bytes that the kernel fills in.
+  private static final int WITNESS_COUNT_OFFSET = HEADER_LENGTH;
+
+  /** Length in bytes of one witness, see {@link #sendWitnessed}. */
+  public static final int WITNESS_LENGTH = HEADER_LENGTH + Long.BYTES;
+
   private final long header = Mem.allocate(HEADER_LENGTH + 16 + CONTROL_LENGTH);
   private final long iov = header + HEADER_LENGTH;
   private final long control = iov + 16;
@@ -55,6 +61,12 @@ public final class FdMessage implements AutoCloseable {
       final int lengthBytes,
       final int[] sentFds,
       final int sentFdCount) {
+    prepare(dataAddress, lengthBytes, sentFds, sentFdCount);
+    return Sys.orErrno(Libc.sendmsg(socketFd, header, MSG_NOSIGNAL));
+  }
+
+  private void prepare(
+      final long dataAddress, final int lengthBytes, final int[] sentFds, final int sentFdCount) {
     Mem.putLong(iov, dataAddress);
     Mem.putLong(iov + Long.BYTES, lengthBytes);
     if (sentFdCount == 0) {
@@ -75,7 +87,78 @@ public final class FdMessage implements AutoCloseable {
       Mem.putLong(header + HEADER_CONTROL_OFFSET, control);
       Mem.putLong(header + HEADER_CONTROL_LENGTH_OFFSET, (used + 7) & ~7);
     }
-    return Sys.orErrno(Libc.sendmsg(socketFd, header, MSG_NOSIGNAL));
+  }
+
+  /**
+   * Sends like {@link #send}, and lets the kernel itself write the count of sent bytes to shared
+   * memory, within the same system call: whoever finds {@link #witnessedBytes} above 0 there knows
+   * that the message left, however soon the sender was killed. The other words of the witness mean
+   * nothing to anybody but the kernel.
+   *
+   * @param witnessAddress of {@link #WITNESS_LENGTH} bytes, aligned to 8, after {@link #clear}
+   */
+  public long sendWitnessed(
+      final int socketFd,
+      final long witnessAddress,
+      final long dataAddress,
+      final int lengthBytes,
+      final int[] sentFds,
+      final int sentFdCount) {
+    prepare(dataAddress, lengthBytes, sentFds, sentFdCount);
+    Mem.copy(header, witnessAddress, HEADER_LENGTH);
+    final int count = Sys.orErrno(Libc.sendmmsg(socketFd, witnessAddress, 1, MSG_NOSIGNAL));
+    return count < 0 ? count : witnessedBytes(witnessAddress);
+  }
+
+  /**
+   * Takes bytes out of a stream socket, in pieces of given lengths by one system call, and lets the
+   * kernel write each piece's length to shared memory within it, as {@link #sendWitnessed} does.
+   * Descriptors that come along are dropped. Never blocks.
+   *
+   * @param witnessAddress one witness per piece, one behind the other, after {@link #clear}
+   * @param sinkAddress room for the longest piece
+   * @return bytes taken in all, or a negative error number
+   */
+  public static long takeWitnessed(
+      final int socketFd,
+      final long witnessAddress,
+      final long sinkAddress,
+      final int[] pieceLengths,
+      final int pieceCount) {
+    final long iovs = Mem.allocate(16L * pieceCount);
+    try {
+      for (int i = 0; i < pieceCount; i++) {
+        final long message = witnessAddress + (long) i * WITNESS_LENGTH;
+        Mem.putLong(iovs + 16L * i, sinkAddress);
+        Mem.putLong(iovs + 16L * i + Long.BYTES, pieceLengths[i]);
+        Mem.putLong(message, 0);
+        Mem.putLong(message + Long.BYTES, 0);
+        Mem.putLong(message + HEADER_IOV_OFFSET, iovs + 16L * i);
+        Mem.putLong(message + HEADER_IOV_COUNT_OFFSET, 1);
+        Mem.putLong(message + HEADER_CONTROL_OFFSET, 0);
+        Mem.putLong(message + HEADER_CONTROL_LENGTH_OFFSET, 0);
+        Mem.putLong(message + HEADER_FLAGS_OFFSET, 0);
+      }
+      final int count =
+          Sys.orErrno(Libc.recvmmsg(socketFd, witnessAddress, pieceCount, DONT_WAIT, 0));
+      long taken = 0;
+      for (int i = 0; i < count; i++) {
+        taken += witnessedBytes(witnessAddress + (long) i * WITNESS_LENGTH);
+      }
+      return count < 0 ? count : taken;
+    } finally {
+      Mem.free(iovs);
+    }
+  }
+
+  /** Makes a witness say that nothing was sent or taken. */
+  public static void clear(final long witnessAddress) {
+    Mem.putLongRelease(witnessAddress + WITNESS_COUNT_OFFSET, 0);
+  }
+
+  /** Bytes that the kernel sent or took on behalf of this witness since {@link #clear}. */
+  public static int witnessedBytes(final long witnessAddress) {
+    return Mem.getIntAcquire(witnessAddress + WITNESS_COUNT_OFFSET);
   }
 
   /**

@@ -81,6 +81,11 @@ final class Libc {
 
   static native long recvmsg(int fd, long messageAddress, int flags);
 
+  static native int sendmmsg(int fd, long messagesAddress, int count, int flags);
+
+  static native int recvmmsg(
+      int fd, long messagesAddress, int count, int flags, long timeoutAddress);
+
   static native int kill(int pid, int signal);
 
   static native int getpid();

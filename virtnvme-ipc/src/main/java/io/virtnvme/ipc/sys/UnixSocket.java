@@ -21,6 +21,7 @@ public final class UnixSocket {
   private static final int SO_PEERCRED = 17;
   private static final int SO_PEEK_OFF = 42;
   private static final long SIOCOUTQ = 0x5411;
+  private static final long SIOCINQ = 0x541B;
   private static final int SHUT_RDWR = 2;
   private static final int ADDRESS_BYTES = 110;
 
@@ -105,6 +106,17 @@ public final class UnixSocket {
     try {
       Sys.check(Libc.ioctl(fd, SIOCOUTQ, value), "SIOCOUTQ");
       return Mem.getInt(value) > 0;
+    } finally {
+      Mem.free(value);
+    }
+  }
+
+  /** Bytes of a stream socket that wait to be received. */
+  public static int unreadInputBytes(final int fd) {
+    final long value = Mem.allocate(Integer.BYTES);
+    try {
+      Sys.check(Libc.ioctl(fd, SIOCINQ, value), "SIOCINQ");
+      return Mem.getInt(value);
     } finally {
       Mem.free(value);
     }

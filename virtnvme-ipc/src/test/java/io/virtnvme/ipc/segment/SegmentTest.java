@@ -1,0 +1,125 @@
+package io.virtnvme.ipc.segment;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class SegmentTest {
+  @TempDir Path path;
+
+  private SegmentDirectory directory() {
+    return new SegmentDirectory(path, 0x1234, BootId.current());
+  }
+
+  @Test
+  void shouldPinTheLayoutOfEverySegment() {
+    assertEquals(64, SegmentHeader.HEADER_LENGTH);
+    assertEquals(8, SegmentHeader.KIND_OFFSET);
+    assertEquals(12, SegmentHeader.MAJOR_VERSION_OFFSET);
+    assertEquals(14, SegmentHeader.MINOR_VERSION_OFFSET);
+    assertEquals(16, SegmentHeader.LENGTH_OFFSET);
+    assertEquals(24, SegmentHeader.BOOT_ID_HIGH_OFFSET);
+    assertEquals(40, SegmentHeader.INSTANCE_ID_OFFSET);
+    assertEquals(48, SegmentHeader.GENERATION_OFFSET);
+    assertEquals(56, SegmentHeader.CREATED_MS_OFFSET);
+    assertEquals(64, SeatSegment.REACTOR_COUNT_OFFSET);
+    assertEquals(68, SeatSegment.OWNER_PID_OFFSET);
+    assertEquals(72, SeatSegment.EPOCH_OFFSET);
+    assertEquals(256, SeatSegment.REACTORS_OFFSET);
+    assertEquals(64, SeatSegment.HEARTBEAT_NS_OFFSET);
+    assertEquals(96, SeatSegment.QUEUE_FAULTS_OFFSET);
+    assertEquals(64, SessionSegment.APPLYING_OFFSET);
+    assertEquals(128, SessionSegment.SETTLED_SEQUENCE_OFFSET);
+    assertEquals(136, SessionSegment.PENDING_SEQUENCE_OFFSET);
+    assertEquals(192, SessionSegment.REPLY_WITNESS_OFFSET);
+    assertEquals(256, SessionSegment.TAKEN_WITNESSES_OFFSET);
+    assertEquals(512, SessionSegment.QUEUES_OFFSET);
+    assertTrue(
+        SessionSegment.QueueCounter.values().length * Long.BYTES <= SessionSegment.QUEUE_LENGTH);
+  }
+
+  @Test
+  void shouldReopenWhatWasCreated() {
+    try (SeatSegment created = SeatSegment.create(directory(), 3, 2)) {
+      created.takeOwnership(77);
+    }
+    try (SeatSegment opened = SeatSegment.open(directory(), 3)) {
+      assertEquals(2, opened.reactorCount());
+      assertEquals(77, opened.ownerPid());
+      assertEquals(1, opened.epoch());
+    }
+  }
+
+  @Test
+  void shouldRefuseASegmentOfAnotherBoot() {
+    SeatSegment.create(new SegmentDirectory(path, 0x1234, new BootId(1, 2)), 0, 1).close();
+    final BadSegmentException refused =
+        assertThrows(BadSegmentException.class, () -> SeatSegment.open(directory(), 0));
+    assertTrue(refused.getMessage().contains("before the host was booted"), refused.getMessage());
+  }
+
+  @Test
+  void shouldRefuseASegmentOfAnotherInstance() {
+    SeatSegment.create(new SegmentDirectory(path, 0x9999, BootId.current()), 0, 1).close();
+    assertThrows(BadSegmentException.class, () -> SeatSegment.open(directory(), 0));
+  }
+
+  @Test
+  void shouldRefuseASegmentThatWasCutShortOrBelongsToAnotherKind() throws IOException {
+    SeatSegment.create(directory(), 0, 1).close();
+    final byte[] whole = Files.readAllBytes(path.resolve("seat-0"));
+    for (int length = 0; length < whole.length; length += 512) {
+      Files.write(path.resolve("seat-1"), java.util.Arrays.copyOf(whole, length));
+      assertThrows(BadSegmentException.class, () -> SeatSegment.open(directory(), 1));
+    }
+    Files.write(path.resolve("session-5"), whole);
+    assertThrows(BadSegmentException.class, () -> SessionSegment.open(directory(), 5));
+  }
+
+  @Test
+  void shouldRefuseEveryFlippedByteOfTheHeaderThatMatters() throws IOException {
+    SeatSegment.create(directory(), 0, 1).close();
+    final byte[] whole = Files.readAllBytes(path.resolve("seat-0"));
+    for (int i = 0; i < SegmentHeader.GENERATION_OFFSET; i++) {
+      if (i == SegmentHeader.MINOR_VERSION_OFFSET || i == SegmentHeader.MINOR_VERSION_OFFSET + 1) {
+        continue;
+      }
+      final byte[] damaged = whole.clone();
+      damaged[i] ^= 0x40;
+      Files.write(path.resolve("seat-1"), damaged);
+      assertThrows(BadSegmentException.class, () -> SeatSegment.open(directory(), 1), "byte " + i);
+    }
+  }
+
+  @Test
+  void shouldGrowAMemDiskAndOpenOneWhoseGrowthWasCutShort() throws IOException {
+    MemDiskSegment.create(directory(), "d", 8192).close();
+    MemDiskSegment.grow(directory(), "d", 16384);
+    try (MemDiskSegment grown = MemDiskSegment.open(directory(), "d")) {
+      assertEquals(16384, grown.dataBytes());
+    }
+    final int fd =
+        io.virtnvme.ipc.sys.Fds.open(
+            path.resolve("bdev-d").toString(), io.virtnvme.ipc.sys.Fds.O_RDWR, 0);
+    io.virtnvme.ipc.sys.Fds.truncate(fd, MemDiskSegment.DATA_OFFSET + 32768);
+    io.virtnvme.ipc.sys.Fds.close(fd);
+    MemDiskSegment.open(directory(), "d").close();
+  }
+
+  @Test
+  void shouldLeaveNothingBehindWhenThereIsNoRoom() throws IOException {
+    final long moreThanTheMachineHas = 1L << 46;
+    assertThrows(
+        IllegalStateException.class,
+        () -> MemDiskSegment.create(directory(), "huge", moreThanTheMachineHas));
+    try (java.util.stream.Stream<Path> left = Files.list(path)) {
+      assertEquals(0, left.count());
+    }
+  }
+}
