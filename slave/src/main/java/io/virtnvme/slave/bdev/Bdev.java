@@ -32,8 +32,8 @@ public interface Bdev extends AutoCloseable {
   }
 
   /**
-   * A channel for the reactor that owns {@code io}. Called on that reactor's thread, when a queue
-   * of the device starts there; queues of one reactor share the channel.
+   * A channel for the reactor that owns {@code io}. Called on that reactor's thread, or on any
+   * before that thread uses {@code io}; queues of one reactor share the channel.
    */
   BlockChannel channel(ReactorIo io);
 

@@ -2,8 +2,8 @@ package io.virtnvme.slave.bdev;
 
 /**
  * The kernel I/O of one reactor thread, shared by all its devices so that requests of many disks go
- * down in one system call. Created, used and closed on that thread. Data-path calls do not
- * allocate.
+ * down in one system call. Used and closed on that thread; made, and given its first channels, on
+ * any thread before that one runs. Data-path calls do not allocate.
  */
 public interface ReactorIo extends AutoCloseable {
   /** Hears of finished requests. */
@@ -27,16 +27,20 @@ public interface ReactorIo extends AutoCloseable {
   int inFlightCount();
 
   /**
-   * True when {@link #poll} has something to do that {@link #fd} does not tell: requests not yet
-   * sent, or work in slices. A reactor blocks only when this is false.
+   * Before the reactor blocks: lets {@link #fd} become readable from now on. True when something
+   * waits already, so that the reactor polls again instead of blocking. The pair of {@link
+   * #disarmWakeUp}.
    */
-  default boolean hasWork() {
+  default boolean armWakeUp() {
     return false;
   }
 
+  /** After the reactor blocked, or did not: {@link #fd} is quiet again, and polling is cheap. */
+  default void disarmWakeUp() {}
+
   /**
-   * Descriptor for epoll, readable when ends wait; -1 when there is none. It may appear when a
-   * channel is made, and stays the same from then on.
+   * Descriptor for epoll, readable when ends wait and {@link #armWakeUp} was called; -1 when there
+   * is none. It appears when the first channel to a file or disk is made, and stays the same.
    */
   int fd();
 

@@ -1,14 +1,16 @@
 package io.virtnvme.slave.bdev;
 
 import io.virtnvme.ipc.sys.Errno;
+import io.virtnvme.ipc.sys.EventFd;
+import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.ipc.sys.IoUring;
 import io.virtnvme.ipc.sys.SysException;
 import java.util.Arrays;
 
 /**
  * The I/O of one reactor: one io_uring for all its files and disks, and the slices of long work on
- * memory disks. Constructed anywhere; everything else on the reactor's thread, which then owns the
- * ring. The ring is made with the first channel that needs one.
+ * memory disks. The ring is made with the first channel that needs one, on any thread; the thread
+ * that submits the first request owns it from then on.
  */
 public final class UringReactorIo implements ReactorIo {
   /** Submissions between two polls; more are sent at once, or wait for the next poll. */
@@ -18,7 +20,10 @@ public final class UringReactorIo implements ReactorIo {
   private static final int COMPLETION_ENTRIES = 4096;
 
   private final ZeroFills zeroFills = new ZeroFills();
+  private final EventFd wakeSignal = new EventFd();
+  private int wakeFd = -1;
   private IoUring ring;
+  private boolean enabled;
   private BouncePool bouncePool;
   private UringChannel[] channels = new UringChannel[0];
 
@@ -75,8 +80,7 @@ public final class UringReactorIo implements ReactorIo {
       }
     }
     if (ring == null) {
-      ring = new IoUring(RING_ENTRIES, COMPLETION_ENTRIES);
-      bouncePool = new BouncePool();
+      makeRing();
     }
     final int place = freePlace();
     final UringChannel channel = new UringChannel(bdev, this);
@@ -87,6 +91,16 @@ public final class UringReactorIo implements ReactorIo {
       channel.release(requests[index]);
     }
     return channel;
+  }
+
+  private void makeRing() {
+    bouncePool = new BouncePool();
+    wakeFd = EventFd.create();
+    // Disabled, because a standby prepares its channels on another thread than the one that takes
+    // over.
+    ring = IoUring.disabled(RING_ENTRIES, COMPLETION_ENTRIES);
+    ring.registerEventFd(wakeFd);
+    ring.signalEventFd(false);
   }
 
   /** The place of a channel whose disk is gone, or a new one. */
@@ -108,6 +122,10 @@ public final class UringReactorIo implements ReactorIo {
 
   /** Takes on a request that was begun. */
   void start(final UringRequest request) {
+    if (!enabled) {
+      ring.enable();
+      enabled = true;
+    }
     inFlightCount++;
     proceed(request);
   }
@@ -189,15 +207,28 @@ public final class UringReactorIo implements ReactorIo {
   }
 
   @Override
-  public boolean hasWork() {
-    return zeroFills.count() > 0
-        || waitingHead != null
-        || (ring != null && ring.unsubmittedCount() > 0);
+  public boolean armWakeUp() {
+    if (zeroFills.count() > 0 || waitingHead != null) {
+      return true;
+    }
+    if (ring == null || inFlightCount == 0) {
+      return false;
+    }
+    ring.signalEventFd(true);
+    return ring.unsubmittedCount() > 0 || ring.needsReap() || ring.peek() != 0;
+  }
+
+  @Override
+  public void disarmWakeUp() {
+    if (ring != null && inFlightCount > 0) {
+      ring.signalEventFd(false);
+      wakeSignal.drain(wakeFd);
+    }
   }
 
   @Override
   public int fd() {
-    return ring == null ? -1 : ring.fd();
+    return wakeFd;
   }
 
   /**
@@ -208,9 +239,11 @@ public final class UringReactorIo implements ReactorIo {
   public void close() {
     if (ring != null) {
       ring.close();
+      Fds.close(wakeFd);
       if (inFlightCount == 0) {
         bouncePool.close();
       }
     }
+    wakeSignal.free();
   }
 }

@@ -34,6 +34,7 @@ import io.virtnvme.slave.bdev.Bdev;
  * @param writeback false makes every write durable before it completes
  * @param serial at most 20 bytes
  */
+@SuppressWarnings("ArrayRecordComponent") // shared, never changed: one copy per disk
 public record QueueSetup(
     long sessionId,
     int queueIndex,

@@ -337,6 +337,20 @@ public abstract class VirtqueueAgent {
   }
 
   /**
+   * Requests that the channel holds: each of them will be reported with {@link #onIoEnd}, whatever
+   * becomes of the ring. Looks at every slot: not for the data path.
+   */
+  public final int heldByChannelCount() {
+    int count = 0;
+    for (int slot = 0; slot < tasks.slotCount(); slot++) {
+      if (isHeld(tasks.task(slot))) {
+        count++;
+      }
+    }
+    return count;
+  }
+
+  /**
    * Takes over a new memory map, dirty log and feature bits (only VHOST_F_LOG_ALL may change while
    * a ring runs). New requests use them at once; see {@link #usesPreviousMemory} for running ones.
    * The ring itself moves to its place in the new map.

@@ -25,6 +25,7 @@ public final class Fds {
   private static final int STAT_MODE_OFFSET =
       System.getProperty("os.arch").equals("aarch64") ? 16 : 24;
   private static final int STAT_SIZE_OFFSET = 48;
+  private static final int STAT_BLOCK_BYTES_OFFSET = 56;
   private static final int S_IFMT = 0xF000;
   private static final int S_IFBLK = 0x6000;
   private static final int S_IFREG = 0x8000;
@@ -88,6 +89,31 @@ public final class Fds {
 
   public static boolean isRegularFile(final int fd) {
     return (mode(fd) & S_IFMT) == S_IFREG;
+  }
+
+  /** Whether both descriptors mean the same file: same file system and inode. */
+  public static boolean isSameFile(final int fd, final int otherFd) {
+    final long stats = Mem.allocate(2 * STAT_BYTES);
+    try {
+      final long other = stats + STAT_BYTES;
+      Sys.check(Libc.fstat(fd, stats), "fstat of fd " + fd);
+      Sys.check(Libc.fstat(otherFd, other), "fstat of fd " + otherFd);
+      return Mem.getLong(stats) == Mem.getLong(other)
+          && Mem.getLong(stats + STAT_INODE_OFFSET) == Mem.getLong(other + STAT_INODE_OFFSET);
+    } finally {
+      Mem.free(stats);
+    }
+  }
+
+  /** Preferred I/O length of a file; of a file on hugetlbfs that is the length of its pages. */
+  public static int preferredBytes(final int fd) {
+    final long stat = Mem.allocate(STAT_BYTES);
+    try {
+      Sys.check(Libc.fstat(fd, stat), "fstat of fd " + fd);
+      return Mem.getInt(stat + STAT_BLOCK_BYTES_OFFSET);
+    } finally {
+      Mem.free(stat);
+    }
   }
 
   /** Logical block length in bytes of a block device. */

@@ -3,13 +3,14 @@ package io.virtnvme.ipc.sys;
 import io.virtnvme.ipc.memory.Mem;
 
 /**
- * One io_uring instance, driven by the thread that created it (SINGLE_ISSUER). Prepare requests,
- * {@link #submit} them in one call, read completions with {@link #peek} and {@link #advance}.
- * Nothing here allocates after construction.
+ * One io_uring instance, driven by the thread that created or {@linkplain #enable enabled} it
+ * (SINGLE_ISSUER). Prepare requests, {@link #submit} them in one call, read completions with {@link
+ * #peek} and {@link #advance}. Nothing here allocates after construction.
  *
  * <p>With DEFER_TASKRUN completions appear only inside {@link #submitAndReap}; {@link #needsReap}
  * tells from shared memory, without a system call, that some wait. Older kernels get COOP_TASKRUN
- * or a plain ring, with the same methods.
+ * or a plain ring, with the same methods. The ring's own descriptor does not wake a poller for a
+ * completion that DEFER_TASKRUN holds back: to block, register an eventfd.
  *
  * <p>Source: Linux {@code include/uapi/linux/io_uring.h}.
  */
@@ -27,6 +28,7 @@ public final class IoUring implements AutoCloseable {
 
   private static final int SETUP_CQSIZE = 1 << 3;
   private static final int SETUP_CLAMP = 1 << 4;
+  private static final int SETUP_R_DISABLED = 1 << 6;
   private static final int SETUP_COOP_TASKRUN = 1 << 8;
   private static final int SETUP_TASKRUN_FLAG = 1 << 9;
   private static final int SETUP_SINGLE_ISSUER = 1 << 12;
@@ -40,6 +42,9 @@ public final class IoUring implements AutoCloseable {
   private static final long OFFSET_SQES = 0x10000000L;
   private static final int REGISTER_BUFFERS = 0;
   private static final int UNREGISTER_BUFFERS = 1;
+  private static final int REGISTER_EVENTFD = 4;
+  private static final int REGISTER_ENABLE_RINGS = 12;
+  private static final int CQ_EVENTFD_DISABLED = 1;
 
   public static final byte OP_NOP = 0;
   public static final byte OP_READV = 1;
@@ -77,6 +82,7 @@ public final class IoUring implements AutoCloseable {
   private final long cqHead;
   private final long cqTail;
   private final int cqMask;
+  private final long cqFlags;
   private final long cqes;
 
   private int preparedTail;
@@ -89,6 +95,18 @@ public final class IoUring implements AutoCloseable {
    * sandbox forbids io_uring.
    */
   public IoUring(final int entryCount, final int completionCount) {
+    this(entryCount, completionCount, 0);
+  }
+
+  /**
+   * A ring that takes nothing until {@link #enable}: made beforehand by another thread than the one
+   * that will drive it.
+   */
+  public static IoUring disabled(final int entryCount, final int completionCount) {
+    return new IoUring(entryCount, completionCount, SETUP_R_DISABLED);
+  }
+
+  private IoUring(final int entryCount, final int completionCount, final int flags) {
     final long params = Mem.allocate(PARAMS_LENGTH);
     try {
       int created =
@@ -96,15 +114,19 @@ public final class IoUring implements AutoCloseable {
               params,
               entryCount,
               completionCount,
-              SETUP_SINGLE_ISSUER | SETUP_DEFER_TASKRUN | SETUP_TASKRUN_FLAG);
+              flags | SETUP_SINGLE_ISSUER | SETUP_DEFER_TASKRUN | SETUP_TASKRUN_FLAG);
       Mode createdMode = Mode.DEFER_TASKRUN;
       if (created == -Errno.EINVAL) {
         created =
-            setup(params, entryCount, completionCount, SETUP_COOP_TASKRUN | SETUP_TASKRUN_FLAG);
+            setup(
+                params,
+                entryCount,
+                completionCount,
+                flags | SETUP_COOP_TASKRUN | SETUP_TASKRUN_FLAG);
         createdMode = Mode.COOP_TASKRUN;
       }
       if (created == -Errno.EINVAL) {
-        created = setup(params, entryCount, completionCount, 0);
+        created = setup(params, entryCount, completionCount, flags);
         createdMode = Mode.PLAIN;
       }
       if (created < 0) {
@@ -139,6 +161,7 @@ public final class IoUring implements AutoCloseable {
       cqHead = base + Mem.getInt(cq);
       cqTail = base + Mem.getInt(cq + 4);
       cqMask = Mem.getInt(base + Mem.getInt(cq + 8));
+      cqFlags = base + Mem.getInt(cq + 24);
       cqes = base + cqesOffset;
       for (int i = 0; i < entries; i++) {
         Mem.putInt(base + sqArrayOffset + (long) i * Integer.BYTES, i);
@@ -163,9 +186,36 @@ public final class IoUring implements AutoCloseable {
     return mode;
   }
 
-  /** The ring's descriptor: readable in epoll when completions wait. */
-  public int fd() {
-    return fd;
+  /** Gives a {@link #disabled} ring to the calling thread, which drives it from now on. */
+  public void enable() {
+    Sys.check(
+        (int) Libc.syscall(SYS_IO_URING_REGISTER, fd, REGISTER_ENABLE_RINGS, 0, 0, 0, 0),
+        "enabling of an io_uring");
+  }
+
+  /**
+   * From now on a completion, or one that DEFER_TASKRUN holds back, signals {@code eventFd}; see
+   * {@link #signalEventFd}.
+   */
+  public void registerEventFd(final int eventFd) {
+    final long word = Mem.allocate(Integer.BYTES);
+    try {
+      Mem.putInt(word, eventFd);
+      Sys.check(
+          (int) Libc.syscall(SYS_IO_URING_REGISTER, fd, REGISTER_EVENTFD, word, 1, 0, 0),
+          "registering of an eventfd with an io_uring");
+    } finally {
+      Mem.free(word);
+    }
+  }
+
+  /**
+   * Switches the signals to the registered eventfd on before the thread blocks, or off while it
+   * polls. Who switches them on looks for completions once more before it blocks.
+   */
+  public void signalEventFd(final boolean wanted) {
+    Mem.putInt(cqFlags, wanted ? 0 : CQ_EVENTFD_DISABLED);
+    Mem.fullFence();
   }
 
   /** How many completions fit; a caller keeps no more requests than this in flight. */

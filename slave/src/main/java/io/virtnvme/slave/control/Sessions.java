@@ -1,0 +1,320 @@
+package io.virtnvme.slave.control;
+
+import io.virtnvme.ipc.relay.FrontEndMessageHash;
+import io.virtnvme.ipc.relay.RelayFormatException;
+import io.virtnvme.ipc.relay.RelayMessageType;
+import io.virtnvme.ipc.relay.RelayReader;
+import io.virtnvme.ipc.relay.RelayWriter;
+import io.virtnvme.ipc.relay.SessionDescription;
+import io.virtnvme.ipc.segment.BadSegmentException;
+import io.virtnvme.ipc.segment.SegmentDirectory;
+import io.virtnvme.ipc.segment.SessionSegment;
+import io.virtnvme.ipc.sys.FdMessage;
+import io.virtnvme.ipc.sys.Fds;
+import io.virtnvme.slave.reactor.PreparedSession;
+import io.virtnvme.slave.reactor.Seat;
+import io.virtnvme.slave.session.Answer;
+import io.virtnvme.slave.session.SessionException;
+import io.virtnvme.slave.session.VhostUserSession;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** The sessions that this process serves or has prepared. Control thread only. */
+final class Sessions {
+  private static final Logger LOGGER = LoggerFactory.getLogger(Sessions.class);
+
+  private final SegmentDirectory segments;
+  private final Volumes volumes;
+  private final MasterLink link;
+  private final Map<Integer, Seat> seats;
+  private final Map<Long, SessionEntry> entries = new LinkedHashMap<>();
+
+  Sessions(
+      final SegmentDirectory segments,
+      final Volumes volumes,
+      final MasterLink link,
+      final Map<Integer, Seat> seats) {
+    this.segments = segments;
+    this.volumes = volumes;
+    this.link = link;
+    this.seats = seats;
+  }
+
+  boolean isEmpty() {
+    return entries.isEmpty();
+  }
+
+  /** A session as the master has it: new here, or newer than what we have. */
+  void onSession(final RelayReader message) {
+    final long id = message.id();
+    final SessionDescription description = SessionDescription.read(message);
+    final long version = message.getLong();
+    final byte[] record = message.getBytes();
+    final int slotCount = message.getInt();
+    if (slotCount != message.fdCount() - 1) {
+      throw new RelayFormatException(
+          "slots and descriptors differ: slots=" + slotCount + " fds=" + message.fdCount());
+    }
+    final int[] slots = new int[slotCount];
+    for (int i = 0; i < slotCount; i++) {
+      slots[i] = message.getInt();
+    }
+    final int[] received = message.takeFds();
+    final int[] fds = java.util.Arrays.copyOfRange(received, 1, received.length);
+    final SessionEntry known = entries.get(id);
+    if (known != null) {
+      Fds.close(received[0]);
+      if (known.serving) {
+        // Ours is at least as new: we made it.
+        for (final int fd : fds) {
+          Fds.close(fd);
+        }
+        return;
+      }
+    }
+    final SessionEntry entry = known != null ? known : create(id, description, received[0]);
+    final boolean current = known != null && version == known.session.version();
+    if (entry == null || current) {
+      for (final int fd : fds) {
+        Fds.close(fd);
+      }
+      if (current) {
+        settle(entry);
+      }
+      return;
+    }
+    final Seat seat = seats.get(description.seat());
+    if (seat != null) {
+      // Rings that were prepared from the older record point into mappings that the load may end.
+      // If a takeover comes now,
+      // the rings are started from here.
+      seat.forget(id);
+    }
+    try {
+      entry.session.load(version, record, slots, fds);
+    } catch (final SessionException e) {
+      onFailed(id, e.getMessage());
+      return;
+    }
+    settle(entry);
+    if (!entry.serving && link.isUp()) {
+      link.begin(RelayMessageType.SESSION_PREPARED, id, 0).putLong(version);
+      link.send();
+    }
+  }
+
+  private SessionEntry create(
+      final long id, final SessionDescription description, final int frontEndFd) {
+    final Volumes.Volume volume = volumes.get(description.bdevId());
+    if (volume == null) {
+      Fds.close(frontEndFd);
+      failToMaster(id, "its bdev is not open here: bdev id=" + description.bdevId());
+      return null;
+    }
+    try {
+      final SessionSegment segment = SessionSegment.open(segments, id);
+      final VhostUserSession session =
+          new VhostUserSession(
+              id, description, segment, volume.bdev(), new SeatRings(seats, description.seat()));
+      final SessionEntry entry = new SessionEntry(id, description, segment, session, frontEndFd);
+      entries.put(id, entry);
+      return entry;
+    } catch (final BadSegmentException e) {
+      Fds.close(frontEndFd);
+      failToMaster(id, e.getMessage());
+      return null;
+    }
+  }
+
+  /**
+   * Puts a loaded session where it belongs: its rings run if the seat is ours, else they are
+   * prepared for when it will be.
+   */
+  private void settle(final SessionEntry entry) {
+    final Seat seat = seats.get(entry.description.seat());
+    if (seat == null || entry.serving) {
+      return;
+    }
+    final PreparedSession prepared =
+        new PreparedSession(
+            entry.id, entry.session.version(), entry.segment, entry.session.runnableQueues());
+    if (!seat.prepare(prepared)) {
+      serveIfCurrent(entry);
+    }
+  }
+
+  /**
+   * Starts rings unless the dead slave went beyond our record; then the master's next message
+   * brings what is missing.
+   */
+  private void serveIfCurrent(final SessionEntry entry) {
+    if (!entry.serving && entry.session.mayStart()) {
+      serve(entry);
+    }
+  }
+
+  private static void serve(final SessionEntry entry) {
+    entry.serving = true;
+    entry.session.startRings();
+  }
+
+  void onSeatOpened(final Seat seat) {
+    for (final SessionEntry entry : List.copyOf(entries.values())) {
+      if (entry.description.seat() == seat.id()) {
+        settle(entry);
+      }
+    }
+  }
+
+  /** The reactors have the seat and run what was prepared; the rest is started here. */
+  void onSeatOwned(final int seatId) {
+    for (final SessionEntry entry : List.copyOf(entries.values())) {
+      if (entry.description.seat() == seatId) {
+        serveIfCurrent(entry);
+      }
+    }
+  }
+
+  /** A message of the front-end; answered exactly once, perhaps after rings came to a stop. */
+  void onRelay(final RelayReader message) {
+    final long id = message.id();
+    final long sequence = message.sequence();
+    final byte[] bytes = message.getBytes();
+    final SessionEntry entry = entries.get(id);
+    final Seat seat = entry == null ? null : seats.get(entry.description.seat());
+    if (entry == null || entry.closing || seat == null || !seat.isOwned()) {
+      // The master hands a message to the seat's owner only; it sends it again when it knows
+      // better.
+      return;
+    }
+    if (!entry.serving) {
+      // The master's record is no newer than ours, or it would have come first: what the dead slave
+      // did beyond it, this
+      // message does again.
+      serve(entry);
+    }
+    final int[] fds = message.takeFds();
+    entry.session.onMessage(bytes, fds, answer -> onAnswer(entry, sequence, bytes, answer));
+  }
+
+  private void onAnswer(
+      final SessionEntry entry, final long sequence, final byte[] message, final Answer answer) {
+    entry.lastSequence = sequence;
+    entry.lastHash = FrontEndMessageHash.of(message);
+    entry.lastReply = answer.reply();
+    if (!link.isUp()) {
+      // A new master finds the message in the socket still, or learns of our answer when we hand
+      // the session back.
+      return;
+    }
+    final byte[] reply = answer.reply();
+    final RelayWriter writer =
+        link.begin(RelayMessageType.ANSWER, entry.id, sequence)
+            .putInt(answer.close() ? 1 : 0)
+            .putString(answer.reason())
+            .putInt(reply == null ? 0 : 1)
+            .putBytes(reply == null ? new byte[0] : reply)
+            .putInt(answer.replyFds().length)
+            .putLong(answer.version())
+            .putBytes(answer.record())
+            .putInt(answer.slots().length);
+    for (int i = 0; i < answer.slots().length; i++) {
+      writer.putInt(answer.slots()[i]).putInt(answer.sources()[i]);
+    }
+    for (final int fd : answer.replyFds()) {
+      writer.putFd(fd);
+    }
+    for (final int fd : answer.newFds()) {
+      writer.putFd(fd);
+    }
+    link.send();
+  }
+
+  void onResize(final long bdevId, final long blockCount) {
+    for (final SessionEntry entry : List.copyOf(entries.values())) {
+      if (entry.description.bdevId() == bdevId) {
+        entry.session.onResize(blockCount);
+      }
+    }
+  }
+
+  void onClose(final long id) {
+    final SessionEntry entry = entries.get(id);
+    if (entry == null) {
+      sendClosed(id);
+      return;
+    }
+    if (!entry.closing) {
+      entry.closing = true;
+      final Seat seat = seats.get(entry.description.seat());
+      if (seat != null) {
+        seat.forget(id);
+      }
+      entry.session.close(
+          () -> {
+            entries.remove(id);
+            Fds.close(entry.frontEndFd);
+            entry.segment.close();
+            sendClosed(id);
+          });
+    }
+  }
+
+  private void sendClosed(final long id) {
+    if (link.isUp()) {
+      link.begin(RelayMessageType.SESSION_CLOSED, id, 0);
+      link.send();
+    }
+  }
+
+  /** A session cannot go on; the master ends it for everybody. */
+  void onFailed(final long id, final String reason) {
+    final SessionEntry entry = entries.get(id);
+    if (entry != null && !entry.closing) {
+      LOGGER.warn(
+          "session {} of controller {} failed: {}", id, entry.description.controller(), reason);
+    }
+    failToMaster(id, reason);
+  }
+
+  private void failToMaster(final long id, final String reason) {
+    if (link.isUp()) {
+      link.begin(RelayMessageType.SESSION_FAILED, id, 0).putString(reason);
+      link.send();
+    }
+  }
+
+  /** Gives a new master every session with all descriptors and the last message's fate. */
+  void handBack() {
+    for (final SessionEntry entry : new ArrayList<>(entries.values())) {
+      if (!link.isUp()) {
+        return;
+      }
+      final int[] slots = entry.session.heldSlots();
+      final int[] fds = entry.session.heldFds();
+      if (fds.length >= FdMessage.FD_COUNT_MAX) {
+        throw new IllegalStateException("session holds too many descriptors: count=" + fds.length);
+      }
+      final RelayWriter writer = link.begin(RelayMessageType.SESSION, entry.id, 0);
+      entry.description.write(writer);
+      writer.putLong(entry.session.version()).putBytes(entry.session.record()).putInt(slots.length);
+      for (final int slot : slots) {
+        writer.putInt(slot);
+      }
+      writer
+          .putLong(entry.lastSequence)
+          .putLong(entry.lastHash)
+          .putInt(entry.lastReply == null ? 0 : 1)
+          .putBytes(entry.lastReply == null ? new byte[0] : entry.lastReply);
+      writer.putFd(entry.frontEndFd);
+      for (final int fd : fds) {
+        writer.putFd(fd);
+      }
+      link.send();
+    }
+  }
+}

@@ -1,0 +1,379 @@
+package io.virtnvme.slave.control;
+
+import io.virtnvme.ipc.relay.BdevDescription;
+import io.virtnvme.ipc.relay.RelayChannel;
+import io.virtnvme.ipc.relay.RelayFormatException;
+import io.virtnvme.ipc.relay.RelayMessageType;
+import io.virtnvme.ipc.relay.RelayReader;
+import io.virtnvme.ipc.relay.RelayWriter;
+import io.virtnvme.ipc.relay.TakeoverReport;
+import io.virtnvme.ipc.segment.SeatSegment;
+import io.virtnvme.ipc.segment.SegmentDirectory;
+import io.virtnvme.ipc.sys.Epoll;
+import io.virtnvme.ipc.sys.Errno;
+import io.virtnvme.ipc.sys.EventFd;
+import io.virtnvme.ipc.sys.Processes;
+import io.virtnvme.ipc.sys.SysException;
+import io.virtnvme.slave.bdev.ReactorIo;
+import io.virtnvme.slave.reactor.ReactorEvents;
+import io.virtnvme.slave.reactor.Seat;
+import io.virtnvme.slave.reactor.WarmUp;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.function.Supplier;
+import org.agrona.concurrent.ManyToOneConcurrentLinkedQueue;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The slave's conductor: one loop over the master's messages and over what the reactors report.
+ * Runs on the process's main thread; every method but those of {@link ReactorEvents} belongs to it.
+ */
+public final class SlaveControl implements ReactorEvents {
+  private static final Logger LOGGER = LoggerFactory.getLogger(SlaveControl.class);
+  private static final int EXIT_FATAL = 70;
+  private static final int RECONNECT_MS = 50;
+  private static final int MESSAGE_LIMIT = 32;
+  private static final long TASK_TOKEN = 1;
+  private static final long LINK_TOKEN = 2;
+
+  private final Path runDirectory;
+  private final SegmentDirectory segments;
+  private final Supplier<ReactorIo> ioFactory;
+  private final Epoll epoll = new Epoll(8);
+  private final int taskFd = EventFd.create();
+  private final EventFd taskSignal = new EventFd();
+  private final EventFd taskDrain = new EventFd();
+  private final ManyToOneConcurrentLinkedQueue<Runnable> tasks =
+      new ManyToOneConcurrentLinkedQueue<>();
+  private final MasterLink link;
+  private final Volumes volumes;
+  private final Sessions sessions;
+  private final Map<Integer, Seat> seats = new LinkedHashMap<>();
+  private final Map<Integer, int[]> seatsToWatch = new LinkedHashMap<>();
+
+  private int slaveId;
+  private long idleSpinNs;
+  private boolean warmUpStarted;
+  private boolean warm;
+  private boolean shuttingDown;
+  private boolean running = true;
+
+  public SlaveControl(
+      final Path runDirectory,
+      final SegmentDirectory segments,
+      final Supplier<ReactorIo> ioFactory) {
+    this.runDirectory = runDirectory;
+    this.segments = segments;
+    this.ioFactory = ioFactory;
+    this.link = new MasterLink(runDirectory.resolve("slaves.sock"), epoll, LINK_TOKEN);
+    this.volumes = new Volumes(segments);
+    this.sessions = new Sessions(segments, volumes, link, seats);
+    epoll.add(taskFd, Epoll.IN, TASK_TOKEN);
+  }
+
+  /** Serves until the master asks for the end, or until there is nothing left to serve for. */
+  public void run() {
+    while (running) {
+      if (!link.isUp()) {
+        findMaster();
+      }
+      final int readyCount = epoll.await(link.isUp() ? -1 : RECONNECT_MS);
+      for (int i = 0; i < readyCount; i++) {
+        if (epoll.token(i) == TASK_TOKEN) {
+          taskDrain.drain(taskFd);
+        }
+      }
+      for (Runnable task = tasks.poll(); task != null; task = tasks.poll()) {
+        task.run();
+      }
+      receive();
+    }
+  }
+
+  private void findMaster() {
+    if (link.connect()) {
+      sayHello();
+    } else if (!Files.isDirectory(runDirectory) && sessions.isEmpty()) {
+      LOGGER.warn(
+          "run directory {} is gone and no session is served: nothing to wait for", runDirectory);
+      running = false;
+    }
+  }
+
+  private void sayHello() {
+    final boolean adopted = slaveId != 0;
+    final int[] owned = seats.values().stream().filter(Seat::isOwned).mapToInt(Seat::id).toArray();
+    final RelayWriter hello =
+        link.begin(RelayMessageType.HELLO, 0, 0)
+            .putInt(RelayChannel.PROTOCOL_MAJOR)
+            .putInt(RelayChannel.PROTOCOL_MINOR)
+            .putInt(Processes.currentPid())
+            .putInt(slaveId)
+            .putString(build())
+            .putInt(owned.length);
+    for (final int seat : owned) {
+      hello.putInt(seat);
+    }
+    link.send();
+    if (adopted) {
+      handBack();
+    }
+  }
+
+  /** Tells a new master everything that the old one knew of us. */
+  private void handBack() {
+    for (final Volumes.Volume volume : volumes.all()) {
+      if (link.isUp()) {
+        final RelayWriter held = link.begin(RelayMessageType.BDEV_HELD, volume.id(), 0);
+        volume.bdev().description().write(held);
+        held.putInt(volume.seat());
+        link.send();
+      }
+    }
+    sessions.handBack();
+    if (link.isUp()) {
+      link.begin(RelayMessageType.ADOPTED, 0, 0).putInt(warm ? 1 : 0);
+      link.send();
+    }
+  }
+
+  private static String build() {
+    final String version = SlaveControl.class.getPackage().getImplementationVersion();
+    return version == null ? "development" : version;
+  }
+
+  private void receive() {
+    for (int i = 0; i < MESSAGE_LIMIT && link.isUp(); i++) {
+      try {
+        final RelayReader message = link.receive();
+        if (message == null) {
+          return;
+        }
+        onMessage(message);
+      } catch (final RelayFormatException e) {
+        link.drop("it broke the protocol: " + e.getMessage());
+      }
+    }
+    // More may wait: the descriptor is level-triggered, so the next wait returns at once.
+  }
+
+  private void onMessage(final RelayReader message) {
+    final RelayMessageType type = message.type();
+    if (type == null) {
+      return;
+    }
+    switch (type) {
+      case WELCOME -> {
+        slaveId = message.getInt();
+        idleSpinNs = message.getLong();
+      }
+      case SEAT -> onSeat((int) message.id(), message);
+      case BDEV_ADD -> onBdevAdd(message);
+      case BDEV_REMOVE -> {
+        volumes.close(message.id());
+        sendBdevResult(message.id(), message.sequence(), 0, "", 0);
+      }
+      case BDEV_RESIZE -> onBdevResize(message);
+      case SESSION -> sessions.onSession(message);
+      case RELAY -> sessions.onRelay(message);
+      case SESSION_CLOSE -> sessions.onClose(message.id());
+      case SHUTDOWN -> shutDown();
+      case HELLO,
+          BDEV_RESULT,
+          SESSION_PREPARED,
+          ANSWER,
+          SESSION_CLOSED,
+          SESSION_FAILED,
+          STANDBY_READY,
+          SEAT_TAKEN,
+          ADOPTED,
+          BDEV_HELD ->
+          throw new RelayFormatException("a slave's message came from the master: " + type);
+    }
+  }
+
+  private void onSeat(final int seatId, final RelayReader message) {
+    final boolean take = message.getInt() != 0;
+    final int coreCount = message.getInt();
+    if (coreCount < 0 || coreCount > SeatSegment.REACTOR_COUNT_MAX) {
+      throw new RelayFormatException("core count out of range: " + coreCount);
+    }
+    final int[] cores = new int[coreCount];
+    for (int i = 0; i < coreCount; i++) {
+      cores[i] = message.getInt();
+    }
+    if (seats.containsKey(seatId)) {
+      return;
+    }
+    if (take || warm) {
+      openSeat(seatId, cores, !take);
+    } else {
+      seatsToWatch.put(seatId, cores);
+      startWarmUp();
+    }
+  }
+
+  private void openSeat(final int seatId, final int[] cores, final boolean asStandby) {
+    final SeatSegment segment = SeatSegment.open(segments, seatId);
+    final Seat seat = new Seat(seatId, segment, cores, asStandby, idleSpinNs, ioFactory, this);
+    seats.put(seatId, seat);
+    sessions.onSeatOpened(seat);
+  }
+
+  private void startWarmUp() {
+    if (!warmUpStarted) {
+      warmUpStarted = true;
+      final Thread thread =
+          new Thread(
+              () -> {
+                try {
+                  WarmUp.run(segments, ioFactory);
+                  execute(this::onWarm);
+                } catch (final Throwable t) {
+                  onFatal(t);
+                }
+              },
+              "warm-up");
+      thread.setDaemon(true);
+      thread.start();
+    }
+  }
+
+  private void onWarm() {
+    warm = true;
+    seatsToWatch.forEach((seatId, cores) -> openSeat(seatId, cores, true));
+    seatsToWatch.clear();
+    if (link.isUp()) {
+      link.begin(RelayMessageType.STANDBY_READY, 0, 0);
+      link.send();
+    }
+  }
+
+  private void onBdevAdd(final RelayReader message) {
+    final BdevDescription description = BdevDescription.read(message);
+    final int seat = message.getInt();
+    try {
+      final Volumes.Volume volume = volumes.open(message.id(), seat, description);
+      final Seat owner = seats.get(seat);
+      if (owner != null && owner.isOwned()) {
+        // Keeps other programs off the disk from now on. A dead owner's lock is waited for when the
+        // first ring starts.
+        volume.bdev().tryFence();
+      }
+      sendBdevResult(
+          message.id(), message.sequence(), 0, "", volume.bdev().description().blockCount());
+    } catch (final RuntimeException e) {
+      LOGGER.warn("bdev {} cannot be opened: {}", description.name(), e.getMessage());
+      final int errno = e instanceof SysException sys ? sys.errno() : Errno.EINVAL;
+      sendBdevResult(message.id(), message.sequence(), errno, String.valueOf(e.getMessage()), 0);
+    }
+  }
+
+  private void onBdevResize(final RelayReader message) {
+    final long blockCount = message.getLong();
+    final Volumes.Volume volume = volumes.get(message.id());
+    if (volume == null) {
+      sendBdevResult(message.id(), message.sequence(), Errno.ENODEV, "no such bdev here", 0);
+      return;
+    }
+    try {
+      volume.bdev().resize(blockCount);
+      final long actual = volume.bdev().description().blockCount();
+      sessions.onResize(message.id(), actual);
+      sendBdevResult(message.id(), message.sequence(), 0, "", actual);
+    } catch (final RuntimeException e) {
+      sendBdevResult(
+          message.id(), message.sequence(), Errno.EINVAL, String.valueOf(e.getMessage()), 0);
+    }
+  }
+
+  private void sendBdevResult(
+      final long id,
+      final long sequence,
+      final int errno,
+      final String text,
+      final long blockCount) {
+    if (link.isUp()) {
+      link.begin(RelayMessageType.BDEV_RESULT, id, sequence)
+          .putInt(errno)
+          .putString(text)
+          .putLong(blockCount);
+      link.send();
+    }
+  }
+
+  private void shutDown() {
+    shuttingDown = true;
+    boolean anyOwned = false;
+    for (final Seat seat : seats.values()) {
+      anyOwned |= seat.isOwned();
+      seat.release();
+    }
+    if (!anyOwned) {
+      running = false;
+    }
+  }
+
+  @Override
+  public void execute(final Runnable task) {
+    tasks.offer(task);
+    synchronized (taskSignal) {
+      taskSignal.signal(taskFd);
+    }
+  }
+
+  @Override
+  public void onSeatOwned(final int seatId, final TakeoverReport report) {
+    execute(
+        () -> {
+          LOGGER.info("seat {} is ours: {}", seatId, report);
+          sessions.onSeatOwned(seatId);
+          sendSeatTaken(seatId, report);
+        });
+  }
+
+  @Override
+  public void onTakeoverMeasured(final int seatId, final TakeoverReport report) {
+    execute(() -> sendSeatTaken(seatId, report));
+  }
+
+  private void sendSeatTaken(final int seatId, final TakeoverReport report) {
+    if (link.isUp()) {
+      report.write(link.begin(RelayMessageType.SEAT_TAKEN, seatId, seatEpoch(seatId)));
+      link.send();
+    }
+  }
+
+  private long seatEpoch(final int seatId) {
+    final Seat seat = seats.get(seatId);
+    return seat == null ? 0 : seat.epoch();
+  }
+
+  @Override
+  public void onSessionFailed(final long sessionId, final String reason) {
+    execute(() -> sessions.onFailed(sessionId, reason));
+  }
+
+  @Override
+  public void onSeatReleased(final int seatId) {
+    execute(
+        () -> {
+          seats.remove(seatId);
+          if (shuttingDown && seats.values().stream().noneMatch(Seat::isOwned)) {
+            running = false;
+          }
+        });
+  }
+
+  @Override
+  @SuppressWarnings("SystemExitOutsideMain")
+  public void onFatal(final Throwable error) {
+    // Crash at once: the journal is good at every instruction, and a successor waits. Nothing here
+    // may run on.
+    LOGGER.error("an invariant is broken, this process ends so that a successor takes over", error);
+    Runtime.getRuntime().halt(EXIT_FATAL);
+  }
+}

@@ -1,0 +1,51 @@
+package io.virtnvme.slave.control;
+
+import io.virtnvme.ipc.relay.BdevDescription;
+import io.virtnvme.ipc.segment.SegmentDirectory;
+import io.virtnvme.slave.bdev.Bdev;
+import io.virtnvme.slave.bdev.Bdevs;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/** The block devices that this process has open, by the master's id. Control thread only. */
+final class Volumes {
+  /** An open device and the seat it belongs to. */
+  record Volume(long id, int seat, Bdev bdev) {}
+
+  private final SegmentDirectory segments;
+  private final Map<Long, Volume> volumes = new LinkedHashMap<>();
+
+  Volumes(final SegmentDirectory segments) {
+    this.segments = segments;
+  }
+
+  /**
+   * Opens a device, or returns the one that is open already. Throws {@link RuntimeException} with a
+   * text for the operator.
+   */
+  Volume open(final long id, final int seat, final BdevDescription description) {
+    final Volume known = volumes.get(id);
+    if (known != null) {
+      return known;
+    }
+    final Volume opened = new Volume(id, seat, Bdevs.open(description, segments));
+    volumes.put(id, opened);
+    return opened;
+  }
+
+  /** The device, or null. */
+  Volume get(final long id) {
+    return volumes.get(id);
+  }
+
+  Iterable<Volume> all() {
+    return volumes.values();
+  }
+
+  void close(final long id) {
+    final Volume volume = volumes.remove(id);
+    if (volume != null) {
+      volume.bdev().close();
+    }
+  }
+}

@@ -1,0 +1,560 @@
+package io.virtnvme.slave.reactor;
+
+import static io.virtnvme.ipc.segment.SeatSegment.ACTIVITY_ASLEEP;
+import static io.virtnvme.ipc.segment.SeatSegment.ACTIVITY_OFFSET;
+import static io.virtnvme.ipc.segment.SeatSegment.ACTIVITY_POLLING;
+import static io.virtnvme.ipc.segment.SeatSegment.DUTY_CYCLES_OFFSET;
+import static io.virtnvme.ipc.segment.SeatSegment.HEARTBEAT_NS_OFFSET;
+import static io.virtnvme.ipc.segment.SeatSegment.LONGEST_CYCLE_NS_OFFSET;
+import static io.virtnvme.ipc.segment.SeatSegment.QUEUE_FAULTS_OFFSET;
+
+import io.virtnvme.ipc.memory.Mem;
+import io.virtnvme.ipc.segment.SessionSegment.QueueCounter;
+import io.virtnvme.ipc.sys.Epoll;
+import io.virtnvme.ipc.sys.EventFd;
+import io.virtnvme.ipc.sys.Fds;
+import io.virtnvme.ipc.sys.SysException;
+import io.virtnvme.slave.bdev.ReactorIo;
+import io.virtnvme.slave.session.RingHost;
+import io.virtnvme.slave.virtqueue.DirtyLog;
+import io.virtnvme.slave.virtqueue.GuestMemory;
+import io.virtnvme.slave.virtqueue.QueueSetup;
+import io.virtnvme.slave.virtqueue.VirtqueueAgent;
+import java.util.ArrayList;
+import java.util.List;
+import org.agrona.concurrent.ManyToOneConcurrentLinkedQueue;
+
+/**
+ * The main loop of one core: polls the rings and the devices of its seat's sessions, and sleeps on
+ * their kick descriptors when nothing happens. Only the thread that holds the reactor's mutex calls
+ * {@link #doWork}; other threads reach it through {@link #execute}.
+ */
+final class Reactor implements ReactorIo.Listener, AutoCloseable {
+  static final int RING_COUNT_MAX = 4096;
+
+  private static final int COMMAND_LIMIT = 16;
+  private static final int REQUEST_LIMIT = 32;
+  private static final int IO_END_LIMIT = 64;
+  private static final int SLEEP_MS_MAX = 100;
+  private static final long FENCE_RETRY_NS = 50_000;
+  private static final long WAKE_TOKEN = -1;
+  private static final long IO_TOKEN = -2;
+
+  private final long seatBlock;
+  private final long idleSpinNs;
+  private final ReactorEvents events;
+  private final ReactorIo io;
+  private final Epoll epoll = new Epoll(64);
+  private final EventFd eventFd = new EventFd();
+  private final int wakeFd = EventFd.create();
+  private final EventFd wakeSender = new EventFd();
+  private final ManyToOneConcurrentLinkedQueue<Runnable> commands =
+      new ManyToOneConcurrentLinkedQueue<>();
+  private final Ring[] rings = new Ring[RING_COUNT_MAX];
+  private Ring[] active = new Ring[0];
+
+  private final List<MemoryUpdate> memoryUpdates = new ArrayList<>();
+
+  private volatile boolean asleep;
+  private boolean polledOnly;
+  private boolean ioWatched;
+  private int fencedCount;
+  private int endingCount;
+  private long lastFenceTryNs;
+  private long lastWorkNs;
+  private long lastCycleNs;
+  private long dutyCycles;
+  private long longestCycleNs;
+  private int resubmittedCount;
+  private long replayNs;
+  private long fencePassedNs;
+
+  private record MemoryUpdate(long sessionId, Runnable whenDone) {}
+
+  /**
+   * Made on the control thread; {@code seatBlock} is the reactor's block of its seat segment.
+   *
+   * @param idleSpinNs how long to poll without finding work before going to sleep
+   */
+  Reactor(
+      final long seatBlock, final long idleSpinNs, final ReactorIo io, final ReactorEvents events) {
+    this.seatBlock = seatBlock;
+    this.idleSpinNs = idleSpinNs;
+    this.io = io;
+    this.events = events;
+    epoll.add(wakeFd, Epoll.IN, WAKE_TOKEN);
+  }
+
+  ReactorIo io() {
+    return io;
+  }
+
+  /** Runs a command on the reactor's thread; any thread. */
+  void execute(final Runnable command) {
+    commands.offer(command);
+    if (asleep) {
+      synchronized (wakeSender) {
+        wakeSender.signal(wakeFd);
+      }
+    }
+  }
+
+  /**
+   * One duty cycle: commands, rings, devices, completions; each with a limit. Returns how much was
+   * done; 0 lets {@link #idle} decide whether to sleep.
+   */
+  int doWork(final long nowNs) {
+    beat(nowNs);
+    int workCount = drainCommands();
+    final Ring[] current = active;
+    for (int i = 0; i < current.length; i++) {
+      final Ring ring = current[i];
+      if (ring.state == Ring.State.RUNNING) {
+        ring.agent.nowNs(nowNs);
+        workCount += ring.agent.poll(REQUEST_LIMIT);
+      }
+    }
+    workCount += io.poll(this, IO_END_LIMIT);
+    for (int i = 0; i < current.length; i++) {
+      final Ring ring = current[i];
+      if (ring.state == Ring.State.RUNNING || ring.state == Ring.State.STOPPING) {
+        workCount += ring.agent.flush();
+        if (ring.agent.isBroken()) {
+          fail(ring.setup.sessionId(), ring.agent.brokenReason());
+        }
+      }
+    }
+    if (fencedCount > 0) {
+      workCount += tryFences(nowNs);
+    }
+    if (endingCount > 0) {
+      workCount += endRings();
+    }
+    if (!memoryUpdates.isEmpty()) {
+      workCount += endMemoryUpdates();
+    }
+    return workCount;
+  }
+
+  private void beat(final long nowNs) {
+    dutyCycles++;
+    final long cycleNs = nowNs - lastCycleNs;
+    if (lastCycleNs != 0 && cycleNs > longestCycleNs) {
+      longestCycleNs = cycleNs;
+      Mem.putLong(seatBlock + LONGEST_CYCLE_NS_OFFSET, longestCycleNs);
+    }
+    lastCycleNs = nowNs;
+    Mem.putLong(seatBlock + DUTY_CYCLES_OFFSET, dutyCycles);
+    Mem.putLongRelease(seatBlock + HEARTBEAT_NS_OFFSET, nowNs);
+  }
+
+  private int drainCommands() {
+    int count = 0;
+    while (count < COMMAND_LIMIT) {
+      final Runnable command = commands.poll();
+      if (command == null) {
+        break;
+      }
+      command.run();
+      count++;
+    }
+    return count;
+  }
+
+  /**
+   * After a duty cycle: sleeps once nothing was found for the idle spin time. {@code nowNs} is the
+   * cycle's time.
+   */
+  void idle(final int workCount, final long nowNs) {
+    if (workCount > 0) {
+      lastWorkNs = nowNs;
+    } else if (nowNs - lastWorkNs > idleSpinNs && fencedCount == 0 && !polledOnly) {
+      sleep();
+    } else {
+      Thread.onSpinWait();
+    }
+  }
+
+  private void sleep() {
+    // The order matters: say that we sleep, let the guests kick again, then look once more at
+    // everything that could have
+    // arrived in between; armKicks has the full fence that pairs with the guest's.
+    asleep = true;
+    Mem.fullFence();
+    boolean workWaits = !commands.isEmpty();
+    final Ring[] current = active;
+    for (int i = 0; i < current.length; i++) {
+      if (current[i].state == Ring.State.RUNNING) {
+        workWaits |= current[i].agent.armKicks();
+      }
+    }
+    watchIo();
+    if (!workWaits) {
+      Mem.putLongRelease(seatBlock + ACTIVITY_OFFSET, ACTIVITY_ASLEEP);
+      final int readyCount = epoll.await(SLEEP_MS_MAX);
+      Mem.putLongRelease(seatBlock + ACTIVITY_OFFSET, ACTIVITY_POLLING);
+      for (int i = 0; i < readyCount; i++) {
+        onReady(epoll.token(i));
+      }
+      lastCycleNs = 0;
+    }
+    asleep = false;
+    for (int i = 0; i < current.length; i++) {
+      if (current[i].state == Ring.State.RUNNING) {
+        current[i].agent.disarmKicks();
+      }
+    }
+    lastWorkNs = System.nanoTime();
+  }
+
+  private void watchIo() {
+    if (!ioWatched && io.fd() >= 0) {
+      epoll.add(io.fd(), Epoll.IN, IO_TOKEN);
+      ioWatched = true;
+    }
+  }
+
+  private void onReady(final long token) {
+    if (token == WAKE_TOKEN) {
+      eventFd.drain(wakeFd);
+    } else if (token >= 0 && rings[(int) token] != null) {
+      eventFd.drain(rings[(int) token].setup.kickFd());
+      rings[(int) token].agent.onKick();
+    }
+  }
+
+  @Override
+  public void onIoEnd(final long tag, final int result) {
+    final Ring ring = rings[(int) (tag >>> Integer.SIZE)];
+    if (ring.state == Ring.State.ABANDONED) {
+      ring.abandonedInFlightCount--;
+    } else {
+      ring.agent.onIoEnd((int) tag, result);
+    }
+  }
+
+  /**
+   * Makes a ring without starting it, so that a standby pays for it beforehand. Reactor thread, or
+   * any before the seat is owned.
+   */
+  Ring make(final QueueSetup setup) {
+    int slot = 0;
+    while (slot < RING_COUNT_MAX && rings[slot] != null) {
+      slot++;
+    }
+    if (slot == RING_COUNT_MAX) {
+      throw new IllegalStateException("too many rings on one reactor: max=" + RING_COUNT_MAX);
+    }
+    final Ring ring =
+        new Ring(setup, VirtqueueAgent.create(setup, setup.bdev().channel(io), slot), slot);
+    rings[slot] = ring;
+    return ring;
+  }
+
+  /** Forgets a ring that was made and never started. */
+  void discard(final Ring ring) {
+    rings[ring.slot] = null;
+    ring.agent.free();
+  }
+
+  /**
+   * Starts a ring that {@link #make} made, as soon as the fence of its device lets it. Reactor
+   * thread.
+   */
+  void start(final Ring ring) {
+    try {
+      if (ring.setup.kickFd() >= 0) {
+        epoll.add(ring.setup.kickFd(), Epoll.IN, ring.slot);
+      }
+    } catch (final SysException e) {
+      discard(ring);
+      events.onSessionFailed(
+          ring.setup.sessionId(), "kick descriptor cannot be watched: " + e.getMessage());
+      return;
+    }
+    final Ring[] grown = java.util.Arrays.copyOf(active, active.length + 1);
+    grown[active.length] = ring;
+    active = grown;
+    updatePolledOnly();
+    ring.state = Ring.State.FENCED;
+    if (!ring.setup.bdev().needsFence() || ring.setup.bdev().tryFence()) {
+      run(ring);
+    } else {
+      fencedCount++;
+    }
+  }
+
+  private void run(final Ring ring) {
+    ring.state = Ring.State.RUNNING;
+    final long beginNs = System.nanoTime();
+    try {
+      ring.agent.nowNs(beginNs);
+      resubmittedCount += ring.agent.start();
+      ring.agent.flush();
+    } catch (final IllegalStateException e) {
+      // A journal that must not be trusted: this disk is set aside, the others go on.
+      fail(ring.setup.sessionId(), e.getMessage());
+    } catch (final InternalError e) {
+      if (!recoverFromMemoryFault()) {
+        throw e;
+      }
+    }
+    replayNs += System.nanoTime() - beginNs;
+  }
+
+  private int tryFences(final long nowNs) {
+    if (nowNs - lastFenceTryNs < FENCE_RETRY_NS) {
+      return 1;
+    }
+    lastFenceTryNs = nowNs;
+    for (final Ring ring : active) {
+      if (ring.state == Ring.State.FENCED && ring.setup.bdev().tryFence()) {
+        fencedCount--;
+        fencePassedNs = nowNs;
+        run(ring);
+        if (ring.whenStopped != null && ring.state == Ring.State.RUNNING) {
+          ring.state = Ring.State.STOPPING;
+        }
+      }
+    }
+    return 1;
+  }
+
+  /**
+   * Stops a ring: what runs ends and completes, then {@code whenStopped} is called on the control
+   * thread. Reactor thread.
+   */
+  void stop(final long sessionId, final int queueIndex, final RingHost.Stopped whenStopped) {
+    final Ring ring = find(sessionId, queueIndex);
+    if (ring == null) {
+      events.execute(() -> whenStopped.onStopped(-1));
+      return;
+    }
+    stop(ring, whenStopped);
+  }
+
+  private void stop(final Ring ring, final RingHost.Stopped whenStopped) {
+    if (ring.whenStopped == null) {
+      endingCount++;
+    }
+    ring.whenStopped = whenStopped;
+    if (ring.state == Ring.State.RUNNING) {
+      ring.state = Ring.State.STOPPING;
+    }
+  }
+
+  private int endRings() {
+    int ended = 0;
+    for (final Ring ring : active) {
+      final boolean over =
+          switch (ring.state) {
+            case STOPPING -> {
+              // Requests that wait for room in the device go on; no new one is fetched.
+              ring.agent.poll(0);
+              ring.agent.flush();
+              yield ring.agent.inFlightCount() == 0;
+            }
+            case ABANDONED -> ring.abandonedInFlightCount == 0 && ring.whenStopped != null;
+            case FENCED, RUNNING -> false;
+          };
+      if (over) {
+        end(ring);
+        ended++;
+      }
+    }
+    return ended;
+  }
+
+  private void end(final Ring ring) {
+    final int base = ring.state == Ring.State.STOPPING ? ring.agent.base() : -1;
+    endingCount--;
+    remove(ring);
+    final RingHost.Stopped whenStopped = ring.whenStopped;
+    events.execute(() -> whenStopped.onStopped(base));
+  }
+
+  private void remove(final Ring ring) {
+    final List<Ring> kept = new ArrayList<>(List.of(active));
+    kept.remove(ring);
+    active = kept.toArray(new Ring[0]);
+    updatePolledOnly();
+    rings[ring.slot] = null;
+    if (ring.setup.kickFd() >= 0) {
+      epoll.remove(ring.setup.kickFd());
+    }
+    ring.agent.free();
+  }
+
+  /** Stops trusting a session: its rings here are never touched again. */
+  private void fail(final long sessionId, final String reason) {
+    for (final Ring ring : active) {
+      if (ring.setup.sessionId() == sessionId && ring.state != Ring.State.ABANDONED) {
+        if (ring.state == Ring.State.FENCED) {
+          fencedCount--;
+        } else {
+          ring.abandonedInFlightCount = ring.agent.inFlightCount();
+        }
+        ring.state = Ring.State.ABANDONED;
+      }
+    }
+    events.onSessionFailed(sessionId, reason);
+  }
+
+  /** True when a ring of the session is here, in whatever state. Reactor thread. */
+  boolean has(final long sessionId, final int queueIndex) {
+    return find(sessionId, queueIndex) != null;
+  }
+
+  /**
+   * Gives a session's rings a new memory map; {@code whenDone} runs on this thread once no request
+   * uses the old one. Reactor thread.
+   */
+  void update(
+      final long sessionId,
+      final GuestMemory memory,
+      final DirtyLog log,
+      final long features,
+      final Runnable whenDone) {
+    forEachRunning(sessionId, agent -> agent.update(memory, log, features));
+    memoryUpdates.add(new MemoryUpdate(sessionId, whenDone));
+  }
+
+  private int endMemoryUpdates() {
+    int ended = 0;
+    for (int i = memoryUpdates.size() - 1; i >= 0; i--) {
+      final MemoryUpdate update = memoryUpdates.get(i);
+      boolean inUse = false;
+      for (final Ring ring : active) {
+        inUse |=
+            ring.setup.sessionId() == update.sessionId()
+                && (ring.state == Ring.State.ABANDONED
+                    ? ring.abandonedInFlightCount > 0
+                    : ring.agent.usesPreviousMemory());
+      }
+      if (!inUse) {
+        memoryUpdates.remove(i);
+        update.whenDone().run();
+        ended++;
+      }
+    }
+    return ended;
+  }
+
+  /** Applies {@code change} to the agents of a session's running rings. Reactor thread. */
+  void forEachRunning(
+      final long sessionId, final java.util.function.Consumer<VirtqueueAgent> change) {
+    for (final Ring ring : active) {
+      if (ring.setup.sessionId() == sessionId
+          && (ring.state == Ring.State.RUNNING
+              || ring.state == Ring.State.FENCED
+              || ring.state == Ring.State.STOPPING)) {
+        change.accept(ring.agent);
+      }
+    }
+  }
+
+  private Ring find(final long sessionId, final int queueIndex) {
+    for (final Ring ring : active) {
+      if (ring.is(sessionId, queueIndex)) {
+        return ring;
+      }
+    }
+    return null;
+  }
+
+  private void updatePolledOnly() {
+    polledOnly = false;
+    for (final Ring ring : active) {
+      polledOnly |= ring.setup.kickFd() < 0;
+    }
+  }
+
+  /**
+   * A load or store of guest memory hit a page that its owner cut off: the JVM turned SIGBUS into
+   * an error that may have left any ring of this reactor in the middle of a step. The sessions
+   * whose memory is short are abandoned; every other ring is brought back to a consistent state
+   * from its journal. False when no memory is short: then the fault is ours.
+   */
+  boolean recoverFromMemoryFault() {
+    boolean found = false;
+    for (final Ring ring : active) {
+      if (ring.state != Ring.State.ABANDONED && isCutShort(ring.agent.setup())) {
+        found = true;
+        Mem.putLongRelease(
+            seatBlock + QUEUE_FAULTS_OFFSET, Mem.getLong(seatBlock + QUEUE_FAULTS_OFFSET) + 1);
+        fail(ring.setup.sessionId(), "guest memory was cut short under a running ring");
+      }
+    }
+    if (found) {
+      for (final Ring ring : active) {
+        if (ring.state == Ring.State.RUNNING || ring.state == Ring.State.STOPPING) {
+          ring.agent.recoverInPlace();
+        }
+      }
+    }
+    return found;
+  }
+
+  private static boolean isCutShort(final QueueSetup setup) {
+    return setup.memory().regions().stream()
+        .anyMatch(
+            region -> Fds.length(region.fd()) < region.fileOffsetBytes() + region.lengthBytes());
+  }
+
+  /**
+   * Asks every ring to stop fetching; the seat can be left when {@link #isEmpty}. Reactor thread.
+   */
+  void stopAll() {
+    for (final Ring ring : active) {
+      if (ring.whenStopped == null) {
+        stop(ring, base -> {});
+      }
+    }
+  }
+
+  boolean isEmpty() {
+    return active.length == 0;
+  }
+
+  int ringCount() {
+    return active.length;
+  }
+
+  int fencedCount() {
+    return fencedCount;
+  }
+
+  int resubmittedCount() {
+    return resubmittedCount;
+  }
+
+  long replayNs() {
+    return replayNs;
+  }
+
+  /** When the last fence was passed, 0 when there was none. */
+  long fencePassedNs() {
+    return fencePassedNs;
+  }
+
+  /**
+   * Reads, writes and flushes completed on the rings here; to see the first one after a takeover.
+   */
+  long completedCount() {
+    long count = 0;
+    for (final Ring ring : active) {
+      final long counters = ring.setup.countersAddress();
+      count += Mem.getLong(counters + QueueCounter.READ_OPS.offsetBytes());
+      count += Mem.getLong(counters + QueueCounter.WRITE_OPS.offsetBytes());
+      count += Mem.getLong(counters + QueueCounter.FLUSH_OPS.offsetBytes());
+    }
+    return count;
+  }
+
+  @Override
+  public void close() {
+    io.close();
+    epoll.close();
+    Fds.close(wakeFd);
+  }
+}

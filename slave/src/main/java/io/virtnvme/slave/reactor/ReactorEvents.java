@@ -1,0 +1,30 @@
+package io.virtnvme.slave.reactor;
+
+import io.virtnvme.ipc.relay.TakeoverReport;
+
+/**
+ * What reactors tell the control thread. Called on reactor threads; implementations only queue the
+ * news and return.
+ */
+public interface ReactorEvents {
+  /** This process owns the seat now; rings of prepared sessions run or wait for a fence. */
+  void onSeatOwned(int seatId, TakeoverReport report);
+
+  /**
+   * The takeover's figures are complete: the first request was completed, or a second has passed
+   * without one.
+   */
+  void onTakeoverMeasured(int seatId, TakeoverReport report);
+
+  /** A session's guest or front-end broke the rules; its rings on this reactor stand still. */
+  void onSessionFailed(long sessionId, String reason);
+
+  /** The reactor let go of its seat in good order. */
+  void onSeatReleased(int seatId);
+
+  /** Runs something on the control thread, later. */
+  void execute(Runnable task);
+
+  /** An invariant of our own is broken: the process must end, so that a successor takes over. */
+  void onFatal(Throwable error);
+}

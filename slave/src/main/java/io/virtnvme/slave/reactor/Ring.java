@@ -1,0 +1,47 @@
+package io.virtnvme.slave.reactor;
+
+import io.virtnvme.slave.session.RingHost;
+import io.virtnvme.slave.virtqueue.QueueSetup;
+import io.virtnvme.slave.virtqueue.VirtqueueAgent;
+
+/**
+ * One ring on a reactor, with where it is in its life. Belongs to the reactor's thread once it is
+ * handed over.
+ */
+final class Ring {
+  /** Life of a ring on a reactor. */
+  enum State {
+    /**
+     * The dead owner's requests may still run in the kernel; nothing is touched before the device's
+     * lock is ours.
+     */
+    FENCED,
+    RUNNING,
+    /** Fetches no more; ends when nothing is in flight. */
+    STOPPING,
+    /**
+     * Its memory or its guest cannot be trusted: never touched again, waits only for the kernel to
+     * let go of it.
+     */
+    ABANDONED
+  }
+
+  final QueueSetup setup;
+  final VirtqueueAgent agent;
+  final int slot;
+  State state = State.FENCED;
+  RingHost.Stopped whenStopped;
+
+  /** Requests of an abandoned ring that still run. */
+  int abandonedInFlightCount;
+
+  Ring(final QueueSetup setup, final VirtqueueAgent agent, final int slot) {
+    this.setup = setup;
+    this.agent = agent;
+    this.slot = slot;
+  }
+
+  boolean is(final long sessionId, final int queueIndex) {
+    return setup.sessionId() == sessionId && setup.queueIndex() == queueIndex;
+  }
+}

@@ -1,0 +1,120 @@
+package io.virtnvme.slave.reactor;
+
+import io.virtnvme.ipc.relay.TakeoverReport;
+import io.virtnvme.ipc.segment.SeatSegment;
+import io.virtnvme.ipc.sys.Processes;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+
+/**
+ * What the reactor threads of one seat share while they take it: who goes first, and the figures of
+ * the takeover. Reactor 0 writes the report; each method says which thread calls it.
+ */
+final class SeatTakeover {
+  private static final long MEASURE_NS_MAX = 1_000_000_000L;
+
+  private final int seatId;
+  private final SeatSegment segment;
+  private final boolean warm;
+  private final SeatThread[] threads;
+  private final ReactorEvents events;
+  private final CountDownLatch seatOwned = new CountDownLatch(1);
+  private final AtomicInteger unreleased;
+
+  private int previousPid;
+  private boolean ownerDied;
+  private long detectNs;
+  private long acquiredNs;
+  private long startedNs;
+  private long completedBefore;
+
+  SeatTakeover(
+      final int seatId,
+      final SeatSegment segment,
+      final boolean warm,
+      final SeatThread[] threads,
+      final ReactorEvents events) {
+    this.seatId = seatId;
+    this.segment = segment;
+    this.warm = warm;
+    this.threads = threads;
+    this.events = events;
+    this.unreleased = new AtomicInteger(threads.length);
+  }
+
+  /**
+   * Any reactor thread: may it lock its mutex? Reactor 0 always; the others once reactor 0 has the
+   * seat.
+   */
+  boolean mayLock(final int reactor, final long timeoutNs) {
+    if (reactor == 0) {
+      return true;
+    }
+    try {
+      return seatOwned.await(timeoutNs, TimeUnit.NANOSECONDS);
+    } catch (final InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return false;
+    }
+  }
+
+  /** Any reactor thread, with its mutex in hand. */
+  void onMutex(final int reactor, final boolean died, final long nowNs) {
+    if (reactor == 0) {
+      acquiredNs = nowNs;
+      ownerDied = died;
+      detectNs =
+          segment.activity(0) == SeatSegment.ACTIVITY_POLLING ? nowNs - segment.heartbeatNs(0) : -1;
+      previousPid = segment.takeOwnership(Processes.currentPid());
+      seatOwned.countDown();
+    }
+  }
+
+  /** Any reactor thread, after it started what was prepared. */
+  void onRingsStarted(final int reactor) {
+    if (reactor == 0) {
+      startedNs = System.nanoTime();
+      completedBefore = 0;
+      events.onSeatOwned(seatId, report(-1));
+    }
+  }
+
+  /** Reactor 0, each duty cycle until it returns true: looks for the first completed request. */
+  boolean measured(final int reactor, final long nowNs) {
+    if (reactor != 0) {
+      return true;
+    }
+    final boolean completed = threads[0].reactor().completedCount() > completedBefore;
+    if (!completed && nowNs - acquiredNs < MEASURE_NS_MAX) {
+      return false;
+    }
+    events.onTakeoverMeasured(seatId, report(completed ? nowNs - acquiredNs : -1));
+    return true;
+  }
+
+  private TakeoverReport report(final long firstCompletionNs) {
+    final Reactor reactor = threads[0].reactor();
+    final long fenceNs = reactor.fencePassedNs() == 0 ? 0 : reactor.fencePassedNs() - acquiredNs;
+    return new TakeoverReport(
+        previousPid,
+        ownerDied,
+        warm,
+        ownerDied ? detectNs : -1,
+        fenceNs,
+        startedNs - acquiredNs - reactor.replayNs() < 0
+            ? 0
+            : startedNs - acquiredNs - reactor.replayNs(),
+        reactor.replayNs(),
+        firstCompletionNs,
+        reactor.ringCount(),
+        reactor.resubmittedCount());
+  }
+
+  /** Any reactor thread, after it unlocked its mutex. */
+  void onReleased(final int reactor) {
+    if (unreleased.decrementAndGet() == 0) {
+      events.onSeatReleased(seatId);
+    }
+  }
+}

@@ -1,0 +1,191 @@
+package io.virtnvme.slave.reactor;
+
+import io.virtnvme.ipc.segment.SeatSegment;
+import io.virtnvme.ipc.sys.RobustMutex;
+import io.virtnvme.ipc.sys.Threads;
+import io.virtnvme.slave.virtqueue.QueueSetup;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Predicate;
+
+/**
+ * A reactor's thread: waits for the reactor's robust mutex, starts the rings that were prepared for
+ * it, and runs the main loop while it holds the mutex. The mutex in our hands is the kernel's word
+ * that the thread which held it before stores nothing any more.
+ */
+final class SeatThread extends Thread {
+  private static final long WAIT_NS = 1_000_000_000L;
+  private static final int FIFO_PRIORITY = 50;
+
+  /**
+   * How long a takeover keeps real-time priority: a polling real-time thread would starve its core.
+   */
+  private static final long FIFO_AFTER_TAKEOVER_NS = 20_000_000L;
+
+  private final int index;
+  private final int core;
+  private final boolean warm;
+  private final RobustMutex mutex;
+  private final Reactor reactor;
+  private final SeatTakeover takeover;
+  private final ReactorEvents events;
+
+  /**
+   * Guards {@link #prepared} and {@link #started}: the control thread prepares while this thread
+   * may be taking over.
+   */
+  private final Object prepareLock = new Object();
+
+  private final Map<Long, Prepared> prepared = new HashMap<>();
+  private boolean started;
+  private volatile boolean owning;
+  private volatile boolean stopRequested;
+  private boolean stopping;
+
+  private record Prepared(PreparedSession session, List<Ring> rings) {}
+
+  SeatThread(
+      final int index,
+      final int core,
+      final boolean warm,
+      final SeatSegment segment,
+      final Reactor reactor,
+      final SeatTakeover takeover,
+      final ReactorEvents events) {
+    super("reactor-" + index);
+    setDaemon(true);
+    this.index = index;
+    this.core = core;
+    this.warm = warm;
+    this.mutex = segment.mutex(index);
+    this.reactor = reactor;
+    this.takeover = takeover;
+    this.events = events;
+  }
+
+  Reactor reactor() {
+    return reactor;
+  }
+
+  boolean owns() {
+    return owning;
+  }
+
+  void requestStop() {
+    stopRequested = true;
+    reactor.execute(() -> {});
+  }
+
+  boolean prepare(final PreparedSession session, final Predicate<QueueSetup> mine) {
+    synchronized (prepareLock) {
+      if (started) {
+        return false;
+      }
+      forget(session.sessionId());
+      final List<Ring> rings = new ArrayList<>();
+      for (final QueueSetup setup : session.queues()) {
+        if (mine.test(setup)) {
+          rings.add(reactor.make(setup));
+        }
+      }
+      prepared.put(session.sessionId(), new Prepared(session, rings));
+      return true;
+    }
+  }
+
+  void forget(final long sessionId) {
+    synchronized (prepareLock) {
+      final Prepared before = started ? null : prepared.remove(sessionId);
+      if (before != null) {
+        before.rings().forEach(reactor::discard);
+      }
+    }
+  }
+
+  @Override
+  public void run() {
+    try {
+      if (core >= 0) {
+        Threads.pinTo(core);
+      }
+      final boolean raised = warm && Threads.raiseToFifo(FIFO_PRIORITY);
+      final RobustMutex.Outcome outcome = awaitMutex();
+      if (outcome == RobustMutex.Outcome.BUSY) {
+        return;
+      }
+      final long acquiredNs = System.nanoTime();
+      owning = true;
+      takeover.onMutex(index, outcome == RobustMutex.Outcome.OWNER_DIED, acquiredNs);
+      startPrepared();
+      takeover.onRingsStarted(index);
+      serve(raised ? acquiredNs + FIFO_AFTER_TAKEOVER_NS : 0);
+      mutex.unlock();
+      owning = false;
+      takeover.onReleased(index);
+    } catch (final Throwable t) {
+      // The mutex stays ours until the process is gone: nobody else touches the rings before that.
+      events.onFatal(t);
+    }
+  }
+
+  private RobustMutex.Outcome awaitMutex() {
+    RobustMutex.Outcome outcome = RobustMutex.Outcome.BUSY;
+    // Reactor 0 decides who gets the seat; the others follow it.
+    while (!stopRequested && !takeover.mayLock(index, WAIT_NS)) {
+      // Woken to look at stopRequested.
+    }
+    while (!stopRequested && outcome == RobustMutex.Outcome.BUSY) {
+      outcome = mutex.lock(WAIT_NS);
+    }
+    return outcome;
+  }
+
+  private void startPrepared() {
+    synchronized (prepareLock) {
+      started = true;
+      for (final Prepared candidate : prepared.values()) {
+        final PreparedSession session = candidate.session();
+        // The dead slave went beyond our record: the control thread starts these rings when the
+        // master has brought the rest.
+        if (session.recordVersion() == session.segment().applying()) {
+          candidate.rings().forEach(reactor::start);
+        } else {
+          candidate.rings().forEach(reactor::discard);
+        }
+      }
+      prepared.clear();
+    }
+  }
+
+  private void serve(final long dropPriorityNs) {
+    long dropNs = dropPriorityNs;
+    boolean measuring = true;
+    while (!(stopping && reactor.isEmpty())) {
+      final long nowNs = System.nanoTime();
+      if (dropNs != 0 && nowNs > dropNs) {
+        Threads.dropToNormal();
+        dropNs = 0;
+      }
+      if (stopRequested && !stopping) {
+        stopping = true;
+        reactor.stopAll();
+      }
+      step(nowNs);
+      if (measuring) {
+        measuring = !takeover.measured(index, nowNs);
+      }
+    }
+  }
+
+  private void step(final long nowNs) {
+    try {
+      reactor.idle(reactor.doWork(nowNs), nowNs);
+    } catch (final InternalError e) {
+      if (!reactor.recoverFromMemoryFault()) {
+        throw e;
+      }
+    }
+  }
+}

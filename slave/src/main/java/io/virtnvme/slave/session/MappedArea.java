@@ -1,0 +1,106 @@
+package io.virtnvme.slave.session;
+
+import io.virtnvme.ipc.sys.Fds;
+import io.virtnvme.ipc.sys.Mapping;
+import io.virtnvme.ipc.sys.SysException;
+
+/**
+ * A piece of a shared memory file, mapped. The descriptor belongs to the session. Control thread;
+ * the mapping is read and written by reactors, so it ends only when they let go of it.
+ */
+final class MappedArea {
+  private static final int PAGE_BYTES_MIN = 4096;
+  private static final int PAGE_BYTES_MAX = 1 << 30;
+
+  private final Mapping mapping;
+  private final int fd;
+  private final long fileOffsetBytes;
+  private final long lengthBytes;
+  private final long address;
+
+  private MappedArea(
+      final Mapping mapping,
+      final int fd,
+      final long fileOffsetBytes,
+      final long lengthBytes,
+      final long address) {
+    this.mapping = mapping;
+    this.fd = fd;
+    this.fileOffsetBytes = fileOffsetBytes;
+    this.lengthBytes = lengthBytes;
+    this.address = address;
+  }
+
+  /**
+   * Maps a range that {@link SessionRules} has checked. Throws {@link SessionException} if the file
+   * is too short, of the wrong kind, or cannot be mapped.
+   */
+  static MappedArea map(
+      final int fd, final long fileOffsetBytes, final long lengthBytes, final String what) {
+    FdKinds.requireMemory(fd, what);
+    final long fileBytes = Fds.length(fd);
+    if (fileOffsetBytes + lengthBytes > fileBytes) {
+      throw new SessionException(
+          what
+              + " runs over the end of its file: offset="
+              + fileOffsetBytes
+              + " length="
+              + lengthBytes
+              + " file length="
+              + fileBytes);
+    }
+    // Huge pages can only be mapped whole, and their file says how long they are.
+    final long pageBytes = pageBytes(fd);
+    final long begin = fileOffsetBytes & -pageBytes;
+    final long end = (fileOffsetBytes + lengthBytes + pageBytes - 1) & -pageBytes;
+    try {
+      final Mapping mapping = Mapping.map(fd, begin, end - begin);
+      mapping.adviseNoDump();
+      return new MappedArea(
+          mapping, fd, fileOffsetBytes, lengthBytes, mapping.address() + (fileOffsetBytes - begin));
+    } catch (final SysException e) {
+      throw new SessionException(what + " cannot be mapped: " + e.getMessage(), e);
+    }
+  }
+
+  private static long pageBytes(final int fd) {
+    final int preferred = Fds.preferredBytes(fd);
+    return Integer.bitCount(preferred) == 1
+            && preferred >= PAGE_BYTES_MIN
+            && preferred <= PAGE_BYTES_MAX
+        ? preferred
+        : PAGE_BYTES_MIN;
+  }
+
+  /**
+   * Whether this is already what mapping that range of that file would give. The other descriptor
+   * must be known to be memory.
+   */
+  boolean isSame(final int otherFd, final long otherOffsetBytes, final long otherLengthBytes) {
+    return fileOffsetBytes == otherOffsetBytes
+        && lengthBytes == otherLengthBytes
+        && (fd == otherFd || Fds.isSameFile(fd, otherFd));
+  }
+
+  /** Host address of the first byte of the range. */
+  long address() {
+    return address;
+  }
+
+  long lengthBytes() {
+    return lengthBytes;
+  }
+
+  long fileOffsetBytes() {
+    return fileOffsetBytes;
+  }
+
+  int fd() {
+    return fd;
+  }
+
+  /** No thread may touch the range any more. */
+  void unmap() {
+    mapping.close();
+  }
+}

@@ -1,0 +1,467 @@
+package io.virtnvme.slave.session;
+
+import io.virtnvme.ipc.memory.Mem;
+import io.virtnvme.ipc.relay.SessionDescription;
+import io.virtnvme.ipc.segment.SessionSegment;
+import io.virtnvme.ipc.sys.Fds;
+import io.virtnvme.ipc.sys.Memfd;
+import io.virtnvme.ipc.sys.SysException;
+import io.virtnvme.ipc.vhostuser.VhostUserBackendRequest;
+import io.virtnvme.ipc.vhostuser.VhostUserMessage;
+import io.virtnvme.ipc.vhostuser.VhostUserProtocolFeature;
+import io.virtnvme.ipc.vhostuser.VringState;
+import io.virtnvme.journal.SplitInflightDescriptor;
+import io.virtnvme.slave.bdev.Bdev;
+import io.virtnvme.slave.virtqueue.QueueSetup;
+import java.util.ArrayList;
+import java.util.BitSet;
+import java.util.List;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * One vhost-user front-end of a block device, as its back-end: takes messages one at a time,
+ * answers each once, and keeps rings and memory as they say. Everything that a successor needs is
+ * in its record and its descriptors. Control thread only.
+ *
+ * <p>A change goes in this order, so that a death at any point is repaired by handling the message
+ * again from the old record: map what is new, store the new record version in the session's
+ * segment, stop rings, give the others the new memory, start rings, end old mappings, answer.
+ */
+public final class VhostUserSession {
+  private static final Logger LOGGER = LoggerFactory.getLogger(VhostUserSession.class);
+  private static final int[] NO_NUMBERS = {};
+
+  private final long id;
+  private final SessionSegment segment;
+  private final BlkDevice device;
+  private final SessionRules rules;
+  private final MessageHandler handler;
+  private final RingSetups setups;
+  private final RunningRings rings;
+
+  private SessionState state;
+  private byte[] record;
+  private long version;
+  private int[] fds = SlotTable.empty();
+  private SessionMemory memory = SessionMemory.EMPTY;
+  private boolean serving;
+  private boolean busy;
+  private boolean closed;
+  private Runnable whenClosed;
+
+  /**
+   * Makes a session in its first state; {@link #load} brings it to that of a record.
+   *
+   * @param id the session's id in the instance
+   * @param description what the master says of it; 1..64 queues
+   * @param segment its segment; stays the caller's
+   * @param bdev the open disk; stays the caller's
+   * @param host where its rings run
+   */
+  public VhostUserSession(
+      final long id,
+      final SessionDescription description,
+      final SessionSegment segment,
+      final Bdev bdev,
+      final RingHost host) {
+    final int queueCount = description.queueCountMax();
+    if (queueCount < 1 || queueCount > FdSlots.QUEUE_COUNT_MAX) {
+      throw new SessionException(
+          "queue count of controller "
+              + description.controller()
+              + ": count="
+              + queueCount
+              + ", allowed 1.."
+              + FdSlots.QUEUE_COUNT_MAX);
+    }
+    this.id = id;
+    this.segment = segment;
+    this.device = new BlkDevice(description, bdev);
+    this.rules = new SessionRules(device.features(), device.protocolFeatures(), queueCount);
+    this.handler = new MessageHandler(device);
+    this.setups = new RingSetups(id, segment, device);
+    this.rings = new RunningRings(id, queueCount, host);
+    this.state = SessionState.initial(queueCount);
+    this.record = SessionRecord.encode(state);
+  }
+
+  /**
+   * Brings the session to the state of a record: maps memory and journals, starts nothing. Only
+   * what differs from the state before is mapped anew.
+   *
+   * @param newVersion the record's version
+   * @param newRecord the record; empty for a session whose front-end has said nothing yet
+   * @param slots slot of each descriptor
+   * @param newFds the descriptors; the session's from now on, also when this throws
+   * @throws SessionException if the record is damaged, of another build, or does not fit its
+   *     descriptors; the session stays as it was
+   */
+  public void load(
+      final long newVersion, final byte[] newRecord, final int[] slots, final int[] newFds) {
+    if (serving || busy || closed) {
+      SlotTable.close(newFds);
+      throw new IllegalStateException("a session that serves cannot be loaded: session=" + id);
+    }
+    try {
+      final SessionState loaded =
+          newRecord.length == 0
+              ? SessionState.initial(device.queueCount())
+              : SessionRecord.decode(newRecord);
+      rules.check(loaded);
+      final int[] table = SlotTable.of(loaded, slots, newFds);
+      final SessionMemory mapped = SessionMemory.map(loaded, table, memory);
+      mapped.putFds(table);
+      keepOnly(table, mapped, newFds);
+      state = loaded;
+      record = SessionRecord.encode(loaded);
+      version = newVersion;
+    } catch (final SessionException | SysException e) {
+      SlotTable.close(newFds);
+      throw new SessionException(
+          "session " + id + ", record version " + newVersion + ": " + e.getMessage(), e);
+    }
+  }
+
+  /** Version of the record that the session is in the state of. */
+  public long version() {
+    return version;
+  }
+
+  /** The record as it is now. */
+  public byte[] record() {
+    return record.clone();
+  }
+
+  /** The slots that hold a descriptor, ascending. */
+  public int[] heldSlots() {
+    return state.slots().stream().toArray();
+  }
+
+  /** The descriptors in {@link #heldSlots}; they stay the session's. */
+  public int[] heldFds() {
+    return state.slots().stream().map(slot -> fds[slot]).toArray();
+  }
+
+  /** Whether nobody went beyond the record that this session was loaded from. */
+  public boolean mayStart() {
+    return segment.applying() == version;
+  }
+
+  /** Set-ups of all rings that are to run, for a reactor that starts them by itself. */
+  public List<QueueSetup> runnableQueues() {
+    final List<QueueSetup> runnable = new ArrayList<>();
+    for (final QueueSetup setup : wantedRings(state, memory, fds)) {
+      if (setup != null) {
+        runnable.add(setup);
+      }
+    }
+    return runnable;
+  }
+
+  /**
+   * Starts every ring that is to run and was not started by this session; from now on the session
+   * serves, and its rings follow its messages. To call it again is harmless.
+   */
+  public void startRings() {
+    if (!closed && whenClosed == null) {
+      serving = true;
+      if (!busy) {
+        rings.start(wantedRings(state, memory, fds));
+      }
+    }
+  }
+
+  private QueueSetup[] wantedRings(
+      final SessionState of, final SessionMemory mapped, final int[] table) {
+    final QueueSetup[] wanted = new QueueSetup[device.queueCount()];
+    for (int i = 0; i < wanted.length; i++) {
+      wanted[i] = setups.of(i, of, mapped, table);
+    }
+    return wanted;
+  }
+
+  /** A ring that waits looks like a disk that hangs: say why. */
+  private void logWaiting(final QueueSetup[] wanted) {
+    for (int i = 0; i < wanted.length; i++) {
+      if (wanted[i] == null && state.ring(i).isComplete()) {
+        LOGGER.info("session {}: waits: {}", id, setups.whyNot(i, state, memory));
+      }
+    }
+  }
+
+  /**
+   * Handles a message. Its answer comes within this call, or when rings have come to a stop; until
+   * then there must be no other message.
+   *
+   * @param message header and payload, as received
+   * @param messageFds its descriptors; the session's from now on
+   * @param sink gets exactly one answer
+   */
+  public void onMessage(final byte[] message, final int[] messageFds, final AnswerSink sink) {
+    if (busy || closed || whenClosed != null) {
+      SlotTable.close(messageFds);
+      throw new IllegalStateException(
+          "session takes no message now: session=" + id + " busy=" + busy + " closed=" + closed);
+    }
+    // Whatever the message changes, it changes it from rings that run: a predecessor may have died
+    // with requests in flight that must end first.
+    startRings();
+    int inflightFd = -1;
+    Change change = null;
+    SessionMemory mapped = null;
+    final int[] table = fds.clone();
+    try {
+      Replies.requireHeader(message);
+      change = handler.handle(state, message, messageFds);
+      rules.check(change.state());
+      for (int i = 0; i < change.slotsOfFds().length; i++) {
+        if (change.slotsOfFds()[i] >= 0) {
+          table[change.slotsOfFds()[i]] = messageFds[i];
+        }
+      }
+      if (change.createInflight()) {
+        inflightFd =
+            Memfd.createSealed("virtnvme-inflight", change.state().inflight().lengthBytes());
+        table[FdSlots.INFLIGHT] = inflightFd;
+      }
+      SlotTable.clearExcept(table, change.state().slots());
+      mapped = SessionMemory.map(change.state(), table, memory);
+      mapped.putFds(table);
+      requireRings(change, mapped);
+    } catch (final SessionException | SysException e) {
+      if (mapped != null) {
+        mapped.unmapExcept(memory);
+      }
+      Fds.close(inflightFd);
+      SlotTable.close(messageFds);
+      sink.onAnswer(refusal(message, e.getMessage()));
+      return;
+    }
+    apply(new Step(message, messageFds, change, mapped, table, inflightFd, sink));
+  }
+
+  /** A message that can be applied: everything that may fail is done. */
+  @SuppressWarnings("ArrayRecordComponent")
+  private record Step(
+      byte[] message,
+      int[] messageFds,
+      Change change,
+      SessionMemory mapped,
+      int[] table,
+      int inflightFd,
+      AnswerSink sink) {}
+
+  /**
+   * A ring set up wrongly is refused with the message that shows it; without memory it may wait.
+   */
+  private void requireRings(final Change change, final SessionMemory mapped) {
+    final SessionState next = change.state();
+    if (!next.hasMemory()) {
+      return;
+    }
+    final int located = change.ringToLocate();
+    final int checked = change.ringToCheck();
+    String fault = null;
+    if (located >= 0) {
+      fault = setups.addressFault(located, next, mapped);
+    }
+    if (fault == null && checked >= 0 && next.ring(checked).isComplete()) {
+      fault = setups.whyNot(checked, next, mapped);
+    }
+    if (fault != null) {
+      throw new SessionException(fault);
+    }
+  }
+
+  private void apply(final Step step) {
+    final Change change = step.change();
+    final int[][] slotChanges = slotChanges(step);
+    if (change.state().equals(state) && slotChanges[0].length == 0) {
+      SlotTable.close(step.messageFds());
+      answer(step, slotChanges);
+      return;
+    }
+    busy = true;
+    // From here on a successor with the old record must not start rings by itself.
+    segment.applying(version + 1);
+    rings.stopUnlike(
+        wantedRings(change.state(), step.mapped(), step.table()),
+        bases -> onStopped(step, slotChanges, withBases(change.state(), bases)));
+  }
+
+  private static SessionState withBases(final SessionState state, final long[] bases) {
+    SessionState next = state;
+    for (int i = 0; i < bases.length; i++) {
+      if (bases[i] != RunningRings.NOT_STOPPED) {
+        next = next.withRing(i, next.ring(i).withBase((int) bases[i]));
+      }
+    }
+    return next;
+  }
+
+  private void onStopped(final Step step, final int[][] slotChanges, final SessionState next) {
+    resetJournal(step, next);
+    final QueueSetup[] wanted = wantedRings(next, step.mapped(), step.table());
+    rings.update(
+        wanted,
+        step.mapped().guest(),
+        RingSetups.ringLog(next, step.mapped()),
+        next.features(),
+        () -> {
+          rings.start(wanted);
+          state = next;
+          record = SessionRecord.encode(next);
+          version++;
+          keepOnly(step.table(), step.mapped(), step.messageFds());
+          logWaiting(wanted);
+          answer(step, slotChanges);
+          busy = false;
+          if (whenClosed != null) {
+            stopAndEnd();
+          }
+        });
+  }
+
+  /**
+   * Makes the journal of a stopped ring new again, so that the ring starts at its base. Nothing is
+   * in flight in it. The one store to a journal outside of reactors: the message that starts the
+   * ring comes later, so no successor can be running it while we, dying, still store.
+   */
+  private static void resetJournal(final Step step, final SessionState next) {
+    final int ring = step.change().ringToReset();
+    if (ring >= 0) {
+      final long stride = next.inflight().strideBytes(SessionRules.isPacked(next.features()));
+      // Version zero means new; the field is at the same place in both layouts.
+      Mem.putShortRelease(
+          step.mapped().inflightAddress() + ring * stride + SplitInflightDescriptor.VERSION_OFFSET,
+          (short) 0);
+    }
+  }
+
+  /** Slots and sources of the answer; {@link Answer} says what they mean. */
+  private int[][] slotChanges(final Step step) {
+    final List<int[]> changes = new ArrayList<>();
+    final int[] slotsOfFds = step.change().slotsOfFds();
+    for (int i = 0; i < slotsOfFds.length; i++) {
+      if (slotsOfFds[i] >= 0) {
+        changes.add(new int[] {slotsOfFds[i], i});
+      }
+    }
+    if (step.inflightFd() >= 0) {
+      changes.add(new int[] {FdSlots.INFLIGHT, Answer.NEW_FD});
+    }
+    final BitSet emptied = state.slots();
+    emptied.andNot(step.change().state().slots());
+    emptied.stream().forEach(slot -> changes.add(new int[] {slot, Answer.EMPTY}));
+    return new int[][] {
+      changes.stream().mapToInt(change -> change[0]).toArray(),
+      changes.stream().mapToInt(change -> change[1]).toArray()
+    };
+  }
+
+  private void answer(final Step step, final int[][] slotChanges) {
+    final byte[] message = step.message();
+    final Change change = step.change();
+    byte[] reply = change.reply();
+    if (change.ringToTell() >= 0) {
+      reply = VhostUserMessage.reply(VhostUserMessage.requestCode(message), VringState.LENGTH);
+      VringState.put(reply, change.ringToTell(), state.ring(change.ringToTell()).base());
+    } else if (reply == null) {
+      reply = Replies.status(message, state, Replies.STATUS_OK);
+    }
+    final int[] newFds = step.inflightFd() >= 0 ? new int[] {fds[FdSlots.INFLIGHT]} : NO_NUMBERS;
+    step.sink()
+        .onAnswer(
+            new Answer(
+                false,
+                "",
+                reply,
+                change.replyWithInflight() ? newFds : NO_NUMBERS,
+                version,
+                record,
+                slotChanges[0],
+                slotChanges[1],
+                newFds));
+  }
+
+  /** An error status where the specification has one, else the end of the connection. */
+  private Answer refusal(final byte[] message, final String fault) {
+    final byte[] reply = Replies.refusal(message, state);
+    return new Answer(
+        reply == null,
+        Replies.name(message) + ": " + fault,
+        reply,
+        NO_NUMBERS,
+        version,
+        record,
+        NO_NUMBERS,
+        NO_NUMBERS,
+        NO_NUMBERS);
+  }
+
+  /** Takes over descriptors and mappings, and ends those that are not among them. */
+  private void keepOnly(final int[] table, final SessionMemory mapped, final int[] received) {
+    final SessionMemory ended = memory;
+    final int[] endedFds = fds;
+    memory = mapped;
+    fds = table;
+    ended.unmapExcept(mapped);
+    SlotTable.closeExcept(endedFds, table);
+    SlotTable.closeExcept(received, table);
+  }
+
+  /**
+   * The disk has a new length: the configuration space says so, and a front-end that listens is
+   * told.
+   */
+  public void onResize(final long blockCount) {
+    device.blockCount(blockCount);
+    final long wanted =
+        VhostUserProtocolFeature.maskOf(
+            VhostUserProtocolFeature.BACKEND_REQ, VhostUserProtocolFeature.CONFIG);
+    final int socketFd = fds[FdSlots.BACKEND_REQUEST];
+    if (serving && socketFd >= 0 && (state.protocolFeatures() & wanted) == wanted) {
+      // Without NEED_REPLY, so nothing comes back on this socket.
+      final byte[] message =
+          VhostUserMessage.backendRequest(VhostUserBackendRequest.CONFIG_CHANGE_MSG, 0);
+      final long address = Mem.allocate(message.length);
+      Mem.copyIn(message, 0, address, message.length);
+      final long written = Fds.write(socketFd, address, message.length);
+      Mem.free(address);
+      if (written != message.length) {
+        LOGGER.warn(
+            "session {}: the front-end was not told of the new length: blocks={} result={}",
+            id,
+            blockCount,
+            written);
+      }
+    }
+  }
+
+  /**
+   * Ends the session: rings come to a stop, memory is unmapped, descriptors are closed. A message
+   * that is being handled is answered first.
+   *
+   * @param listener called once, when nothing is left
+   */
+  public void close(final Runnable listener) {
+    if (closed || whenClosed != null) {
+      throw new IllegalStateException("session is closed already: session=" + id);
+    }
+    whenClosed = listener;
+    if (!busy) {
+      stopAndEnd();
+    }
+  }
+
+  private void stopAndEnd() {
+    rings.stopUnlike(
+        new QueueSetup[device.queueCount()],
+        bases -> {
+          closed = true;
+          keepOnly(SlotTable.empty(), SessionMemory.EMPTY, NO_NUMBERS);
+          whenClosed.run();
+        });
+  }
+}
