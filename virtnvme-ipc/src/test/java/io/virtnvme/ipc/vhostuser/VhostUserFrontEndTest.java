@@ -130,8 +130,7 @@ class VhostUserFrontEndTest {
     try (VhostUserFrontEnd frontEnd = VhostUserFrontEnd.connect(config())) {
       final ByteBuffer space =
           ByteBuffer.wrap(frontEnd.readConfig(BlkConfig.LENGTH)).order(ByteOrder.LITTLE_ENDIAN);
-      assertEquals(
-          DISK_BYTES / BlkRequest.SECTOR_BYTES, space.getLong(BlkConfig.CAPACITY_OFFSET));
+      assertEquals(DISK_BYTES / BlkRequest.SECTOR_BYTES, space.getLong(BlkConfig.CAPACITY_OFFSET));
     }
   }
 
