@@ -120,12 +120,12 @@ public final class EventHistory implements AutoCloseable {
 
   private List<JsonNode> read(final int count) {
     final List<JsonNode> events = new ArrayList<>();
-    for (final String text : queue == null ? List.<String>of() : queue.last(count)) {
-      try {
+    try {
+      for (final String text : queue == null ? List.<String>of() : queue.last(count)) {
         events.add(JsonText.parse(text));
-      } catch (final IllegalArgumentException e) {
-        LOG.warn("event skipped ({}): {}", e.getMessage(), text);
       }
+    } catch (final IOException | IllegalArgumentException e) {
+      LOG.warn("events from here on cannot be read: {}", e.getMessage());
     }
     return events;
   }

@@ -2,9 +2,13 @@ package io.virtnvme.master.registry;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.time.LocalDate;
 import java.time.format.DateTimeFormatter;
@@ -47,9 +51,18 @@ final class JsonQueue implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(JsonQueue.class);
   private static final RollCycle ROLL_CYCLE = RollCycles.FAST_DAILY;
   private static final int BLOCK_LENGTH = 1 << 20;
+
+  /** How long to wait for another writer. There is none, so only damage is waited for. */
+  private static final long TIMEOUT_MS = 500;
+
   private static final DateTimeFormatter FILE_NAME =
       DateTimeFormatter.ofPattern("uuuuMMdd'F.cq4'", Locale.ROOT);
   private static final Pattern FILE_NAME_PATTERN = Pattern.compile("\\d{8}F\\.cq4");
+
+  private static final String SET_ASIDE_SUFFIX = ".unbegun";
+
+  /** Chronicle Wire: the bit of a header word that is set while its content is being written. */
+  private static final int WORD_NOT_COMPLETE = 1 << 31;
 
   private final Path directory;
   private final SingleChronicleQueue queue;
@@ -69,11 +82,13 @@ final class JsonQueue implements AutoCloseable {
   static JsonQueue open(final Path directory, final LongSupplier clockMs) throws IOException {
     try {
       Files.createDirectories(directory);
+      setAsideUnbegun(directory);
       return new JsonQueue(
           directory,
           SingleChronicleQueueBuilder.single(directory.toFile())
               .rollCycle(ROLL_CYCLE)
               .blockSize(BLOCK_LENGTH)
+              .timeoutMS(TIMEOUT_MS)
               .timeProvider(clockMs::getAsLong)
               .build());
     } catch (final IOException | RuntimeException | LinkageError | AssertionError e) {
@@ -81,12 +96,47 @@ final class JsonQueue implements AutoCloseable {
     }
   }
 
+  /**
+   * A file whose first word was never finished holds no entry: its writer died while making it.
+   * Chronicle would wait for that writer, so the file is renamed.
+   */
+  private static void setAsideUnbegun(final Path directory) throws IOException {
+    final List<Path> unbegun = new ArrayList<>();
+    try (DirectoryStream<Path> files = Files.newDirectoryStream(directory, "*.cq4*")) {
+      for (final Path file : files) {
+        if (!file.toString().endsWith(SET_ASIDE_SUFFIX) && !isBegun(file)) {
+          unbegun.add(file);
+        }
+      }
+    }
+    for (final Path file : unbegun) {
+      LOG.warn("{} was never begun; it holds nothing and is set aside", file);
+      Files.move(
+          file,
+          file.resolveSibling(file.getFileName() + SET_ASIDE_SUFFIX),
+          StandardCopyOption.REPLACE_EXISTING);
+    }
+  }
+
+  private static boolean isBegun(final Path file) throws IOException {
+    final ByteBuffer word = ByteBuffer.allocate(Integer.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+    try (FileChannel channel = FileChannel.open(file)) {
+      final boolean isWhole = channel.read(word, 0) == Integer.BYTES;
+      return isWhole && word.getInt(0) != 0 && (word.getInt(0) & WORD_NOT_COMPLETE) == 0;
+    }
+  }
+
   static IOException unusable(final Path directory, final Throwable cause) {
-    if (String.valueOf(cause).contains("IllegalAccess") || cause instanceof LinkageError) {
+    final String text = String.valueOf(cause);
+    if (text.contains("IllegalAccess")
+        || text.contains("read-only")
+        || cause instanceof LinkageError) {
       return new IOException(
-          "Chronicle Queue cannot work in this JVM: start it with the launcher, which passes the"
-              + " --add-opens and --add-exports that it needs ("
-              + cause
+          "Chronicle Queue cannot write to "
+              + directory
+              + ": start the JVM with the launcher, which passes the --add-opens and --add-exports"
+              + " that it needs, and check the owner of the files ("
+              + text
               + ")",
           cause);
     }
@@ -94,7 +144,7 @@ final class JsonQueue implements AutoCloseable {
         "cannot use the queue in "
             + directory
             + " ("
-            + cause
+            + text
             + "); check its owner and the free space, and if it is damaged move it away: a new one"
             + " is made, and --config FILE brings back what should exist",
         cause);
@@ -169,8 +219,12 @@ final class JsonQueue implements AutoCloseable {
     }
   }
 
-  /** The newest entries, oldest of them first. */
-  List<String> last(final int count) {
+  /**
+   * The newest entries, oldest of them first.
+   *
+   * @throws IOException when the files are damaged
+   */
+  List<String> last(final int count) throws IOException {
     final List<String> texts = new ArrayList<>();
     try (ExcerptTailer tailer = queue.createTailer()) {
       tailer.direction(TailerDirection.BACKWARD).toEnd();
@@ -181,6 +235,8 @@ final class JsonQueue implements AutoCloseable {
         }
         texts.add(0, text);
       }
+    } catch (final RuntimeException | LinkageError | AssertionError e) {
+      throw unusable(directory, e);
     }
     return texts;
   }

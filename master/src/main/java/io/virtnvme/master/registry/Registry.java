@@ -70,8 +70,9 @@ public final class Registry implements AutoCloseable {
   }
 
   /**
-   * What should exist according to the entries found at opening; a copy. Fails with {@link
-   * IOException} when the registry cannot be opened; the message says what to do.
+   * What should exist according to the entries found at opening; a copy. Completes on the
+   * registry's thread, so what depends on it must not block. Fails with {@link IOException} when
+   * the registry cannot be opened; the message says what to do.
    */
   public CompletionStage<DesiredState> desired() {
     return desired.thenApply(DesiredState::new);
@@ -156,9 +157,11 @@ public final class Registry implements AutoCloseable {
       queue.checkNewest(appendEntry(OPEN_METHOD, mark));
       queue.prune(replay.checkpointCycle(), FILES_KEPT);
     } catch (final IOException | RuntimeException e) {
-      LOG.error("registry: {}", e.getMessage());
+      final IOException failure =
+          e instanceof IOException expected ? expected : JsonQueue.unusable(directory, e);
+      LOG.error("registry: {}", failure.getMessage());
       closeQueue();
-      desired.completeExceptionally(e);
+      desired.completeExceptionally(failure);
       return;
     }
     LOG.info(

@@ -1,8 +1,11 @@
 package io.virtnvme.master.rpc;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.NullNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.ConnectException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
@@ -11,6 +14,7 @@ import java.nio.channels.SelectionKey;
 import java.nio.channels.Selector;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
@@ -19,6 +23,7 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -97,8 +102,7 @@ public final class JsonRpcServer implements AutoCloseable {
       throws IOException {
     final Path path = socketPath.toAbsolutePath();
     final Path fresh = path.resolveSibling("." + path.getFileName() + ".new");
-    if (fresh.toString().getBytes(java.nio.charset.StandardCharsets.UTF_8).length
-        > SOCKET_PATH_LENGTH_MAX) {
+    if (fresh.toString().getBytes(StandardCharsets.UTF_8).length > SOCKET_PATH_LENGTH_MAX) {
       throw new IOException(
           "socket path too long: " + path + "; use a run directory with a shorter name");
     }
@@ -190,25 +194,35 @@ public final class JsonRpcServer implements AutoCloseable {
     malformed.incrementAndGet();
   }
 
-  /** The answer as bytes, or an error in its place when it is too long to keep in memory. */
+  /** The answer as bytes, or an error in its place when it cannot be sent. */
   static ByteBuffer encode(final JsonNode answer) {
-    final byte[] text = JsonText.bytes(answer);
-    if (text.length > ANSWER_LENGTH_MAX && answer instanceof ObjectNode object) {
-      object.remove("result");
-      final ObjectNode error = object.putObject("error");
-      error.put("code", RpcException.INTERNAL_ERROR);
-      error.put(
-          "message",
+    try {
+      final byte[] text = JsonText.bytes(answer);
+      if (text.length <= ANSWER_LENGTH_MAX) {
+        final byte[] line = Arrays.copyOf(text, text.length + 1);
+        line[text.length] = '\n';
+        return ByteBuffer.wrap(line);
+      }
+      return unsendable(
+          answer,
           "the answer has "
               + text.length
               + " bytes, more than "
               + ANSWER_LENGTH_MAX
               + "; ask for one object by name");
-      return encode(object);
+    } catch (final UncheckedIOException e) {
+      LOG.error("an answer that is no JSON", e);
+      return unsendable(answer, "the answer is no JSON; the master's log has the details");
     }
-    final byte[] line = java.util.Arrays.copyOf(text, text.length + 1);
-    line[text.length] = '\n';
-    return ByteBuffer.wrap(line);
+  }
+
+  private static ByteBuffer unsendable(final JsonNode answer, final String message) {
+    final JsonNode id = answer.path("id");
+    final ObjectNode substitute = JsonNodeFactory.instance.objectNode();
+    substitute.put("jsonrpc", "2.0");
+    substitute.set("id", id.isMissingNode() ? NullNode.getInstance() : id);
+    substitute.putObject("error").put("code", RpcException.INTERNAL_ERROR).put("message", message);
+    return encode(substitute);
   }
 
   private void run() {

@@ -48,6 +48,7 @@ final class JsonStreamReader {
   private long fedLength;
   private long valueStart;
   private String repeatedName;
+  private boolean ended;
 
   JsonStreamReader(final Limits limits) {
     this.limits = limits;
@@ -96,7 +97,13 @@ final class JsonStreamReader {
 
   /** Says that nothing follows; a value cut short becomes an error. */
   void endOfInput() {
+    ended = true;
     feeder.endOfInput();
+  }
+
+  /** Whether a value has begun and not ended. */
+  boolean isWithinValue() {
+    return !open.isEmpty();
   }
 
   /** A member name that the value last returned has twice in one object, or null. */
@@ -113,7 +120,11 @@ final class JsonStreamReader {
   JsonNode next() throws MalformedStreamException {
     try {
       for (; ; ) {
-        final JsonToken token = parser.nextToken();
+        JsonToken token = parser.nextToken();
+        if (token == JsonToken.NOT_AVAILABLE && ended) {
+          // Only now does the parser take the end for the end of a number.
+          token = parser.nextToken();
+        }
         if (token == null || token == JsonToken.NOT_AVAILABLE) {
           return null;
         }
@@ -147,7 +158,7 @@ final class JsonStreamReader {
           "a request may hold at most " + limits.valueCountMax + " values; send smaller ones");
     }
     switch (token) {
-      case FIELD_NAME -> fieldName = parser.currentName();
+      case FIELD_NAME -> fieldName = wellFormed(parser.currentName());
       case START_OBJECT -> push(JsonNodeFactory.instance.objectNode());
       case START_ARRAY -> push(JsonNodeFactory.instance.arrayNode());
       case END_OBJECT, END_ARRAY -> {
@@ -186,7 +197,7 @@ final class JsonStreamReader {
   private JsonNode scalar(final JsonToken token) throws IOException {
     final JsonNodeFactory nodes = JsonNodeFactory.instance;
     return switch (token) {
-      case VALUE_STRING -> nodes.textNode(parser.getText());
+      case VALUE_STRING -> nodes.textNode(wellFormed(parser.getText()));
       case VALUE_NUMBER_INT ->
           parser.getNumberType() == JsonParser.NumberType.BIG_INTEGER
               ? nodes.numberNode(parser.getBigIntegerValue())
@@ -198,6 +209,20 @@ final class JsonStreamReader {
       case VALUE_NULL -> nodes.nullNode();
       default -> throw new IOException("unexpected token " + token);
     };
+  }
+
+  /**
+   * An escaped half of a surrogate pair cannot be written as UTF-8 again, not even in an answer.
+   */
+  private static String wellFormed(final String text) throws IOException {
+    int codePoint;
+    for (int i = 0; i < text.length(); i += Character.charCount(codePoint)) {
+      codePoint = text.codePointAt(i);
+      if (codePoint >= Character.MIN_SURROGATE && codePoint <= Character.MAX_SURROGATE) {
+        throw new IOException("a string has half of a surrogate pair");
+      }
+    }
+    return text;
   }
 
   private static String firstLine(final String text) {

@@ -65,13 +65,16 @@ public final class JsonText {
       reader.endOfInput();
       final JsonNode value = reader.next();
       if (value == null) {
-        throw new IllegalArgumentException("the text is empty");
+        throw new IllegalArgumentException(
+            reader.isWithinValue()
+                ? "the text ends in the middle of a value"
+                : "the text is empty");
       }
       if (reader.repeatedName() != null) {
         throw new IllegalArgumentException(
             "'" + reader.repeatedName() + "' occurs twice in one object");
       }
-      if (reader.next() != null) {
+      if (reader.next() != null || reader.isWithinValue()) {
         throw new IllegalArgumentException("more text follows after the value");
       }
       return value;

@@ -80,9 +80,12 @@ final class RpcConnection {
     return !output.isEmpty() && nowNs - progressNs > OUTPUT_TIMEOUT_NS;
   }
 
-  /** How long nothing happened, or -1 while a call or an answer is under way. */
+  /**
+   * How long nothing happened, or -1 while a call or an answer is under way. A client that has
+   * ended its output counts as idle even then: it may be gone for good.
+   */
   long idleNs(final long nowNs) {
-    return outstanding == 0 && output.isEmpty() ? nowNs - progressNs : -1;
+    return (outstanding == 0 || endOfInput) && output.isEmpty() ? nowNs - progressNs : -1;
   }
 
   void close() {

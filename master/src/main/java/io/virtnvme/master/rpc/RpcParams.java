@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.math.BigDecimal;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Iterator;
@@ -108,7 +109,7 @@ public final class RpcParams {
     boolean wellFormed = value.charAt(0) != '.' && utf8Length(value) <= NAME_BYTES_MAX;
     for (int i = 0; wellFormed && i < value.length(); i++) {
       final char c = value.charAt(i);
-      wellFormed = c != '/' && !Character.isISOControl(c) && !isLoneSurrogate(value, i);
+      wellFormed = c != '/' && !Character.isISOControl(c);
     }
     if (!wellFormed) {
       throw invalid(
@@ -236,17 +237,8 @@ public final class RpcParams {
     }
   }
 
-  private static boolean isLoneSurrogate(final String value, final int index) {
-    final char c = value.charAt(index);
-    if (Character.isHighSurrogate(c)) {
-      return index + 1 >= value.length() || !Character.isLowSurrogate(value.charAt(index + 1));
-    }
-    return Character.isLowSurrogate(c)
-        && (index == 0 || !Character.isHighSurrogate(value.charAt(index - 1)));
-  }
-
   private static int utf8Length(final String value) {
-    return value.getBytes(java.nio.charset.StandardCharsets.UTF_8).length;
+    return value.getBytes(StandardCharsets.UTF_8).length;
   }
 
   private static String show(final JsonNode value) {

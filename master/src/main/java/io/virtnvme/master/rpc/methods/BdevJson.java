@@ -57,7 +57,7 @@ final class BdevJson {
     json.put("product_name", spec.method().productName());
     json.put("block_size", bdev.blockSize());
     json.put("num_blocks", bdev.numBlocks());
-    PREFERENCES.forEach(name -> json.put(name, preference(name)));
+    PREFERENCES.forEach(name -> json.put(name, 0));
     json.put("uuid", spec.uuid().toString());
     final ObjectNode limits = json.putObject("assigned_rate_limits");
     RATE_LIMITS.forEach(name -> limits.put(name, 0));
@@ -73,11 +73,6 @@ final class BdevJson {
     }
     addDriverSpecific(json.putObject("driver_specific"), bdev);
     return json;
-  }
-
-  /** SPDK counts the preferences in blocks and shows one block where nothing is preferred. */
-  private static int preference(final String name) {
-    return name.equals("optimal_write_size") ? 0 : 1;
   }
 
   private static void addDriverSpecific(final ObjectNode json, final BdevInfo bdev) {

@@ -9,7 +9,6 @@ import io.virtnvme.master.rpc.ControllerSpecs;
 import io.virtnvme.master.rpc.RpcMethods;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -67,11 +66,8 @@ public final class ConfigLoader {
               if (failure == null) {
                 return true;
               }
-              final Throwable cause =
-                  failure instanceof CompletionException && failure.getCause() != null
-                      ? failure.getCause()
-                      : failure;
-              throw new ConfigException(call.where() + " failed: " + cause.getMessage());
+              final String reason = Failures.cause(failure).getMessage();
+              throw new ConfigException(call.where() + " failed: " + reason);
             });
   }
 

@@ -13,21 +13,18 @@ final class Failures {
   /** The same stage, with an {@link RpcException} replaced; other failures stay. */
   static <T> CompletionStage<T> map(
       final CompletionStage<T> stage, final UnaryOperator<RpcException> change) {
-    final CompletableFuture<T> mapped = new CompletableFuture<>();
-    stage.whenComplete(
-        (value, failure) -> {
-          final Throwable cause =
-              failure instanceof CompletionException && failure.getCause() != null
-                  ? failure.getCause()
-                  : failure;
-          if (cause == null) {
-            mapped.complete(value);
-          } else if (cause instanceof RpcException expected) {
-            mapped.completeExceptionally(change.apply(expected));
-          } else {
-            mapped.completeExceptionally(cause);
-          }
+    return stage.exceptionallyCompose(
+        failure -> {
+          final Throwable cause = cause(failure);
+          return CompletableFuture.failedFuture(
+              cause instanceof RpcException expected ? change.apply(expected) : cause);
         });
-    return mapped;
+  }
+
+  /** The failure without the wrapping that dependent stages add. */
+  static Throwable cause(final Throwable failure) {
+    return failure instanceof CompletionException && failure.getCause() != null
+        ? failure.getCause()
+        : failure;
   }
 }
