@@ -72,6 +72,14 @@ final class CrashCut implements AutoCloseable {
         }
         case 6 -> driver.pollUsed();
         default -> {
+          final int inflight = device[0].inflightCount();
+          if (inflight > 0 && operand % 4 != 0) {
+            // This life ends inside a batch; what follows, and is cut, is the life after it.
+            final List<byte[]> batch =
+                memory.photographed(
+                    () -> device[0].complete(1 + operand % inflight, operand / inflight));
+            memory.set(batch.get(operand % batch.size()));
+          }
           driver.pollUsed();
           device[0] = queue.newDevice(memory);
           final int expected = fetched;

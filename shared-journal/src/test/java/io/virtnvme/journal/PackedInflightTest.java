@@ -149,6 +149,22 @@ class PackedInflightTest {
   }
 
   @Test
+  void shouldResubmitInOrderOfCounterNotOfEntry() {
+    journal.initialise(0, 0, true);
+    final int first = fetch(1, 1);
+    final int second = fetch(2, 1);
+    journal.batchBegin();
+    journal.batchAdd(first);
+    journal.batchCommitHeads();
+    setRingFlags(0, USED_WRAP_1);
+    journal.batchEnd();
+    assertEquals(first, fetch(3, 1));
+    assertArrayEquals(new int[] {second, first}, recover());
+    final int fourth = fetch(4, 1);
+    assertArrayEquals(new int[] {second, first, fourth}, recover());
+  }
+
+  @Test
   void shouldDropRequestThatWasNotCommitted() {
     journal.initialise(0, 0, true);
     fetch(1, 2);
