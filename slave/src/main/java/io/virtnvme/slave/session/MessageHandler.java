@@ -253,7 +253,10 @@ final class MessageHandler {
         .withReply(VhostUserMessage.replyU64(VhostUserMessage.requestCode(message), 0));
   }
 
-  /** The bytes that a config message is about; throws if the message does not carry them all. */
+  /**
+   * How many bytes a config message is about; throws if the message does not carry them all. Some
+   * front-ends always send room for the longest configuration.
+   */
   private static int configSize(final byte[] message, final int[] fds) {
     requireFds(fds, 0);
     final int length = message.length - VhostUserMessage.PAYLOAD_OFFSET;
@@ -266,7 +269,8 @@ final class MessageHandler {
         || offset > ConfigSpace.SIZE_MAX
         || size < 0
         || size > ConfigSpace.SIZE_MAX - offset
-        || length != ConfigSpace.length(size)) {
+        || (length != ConfigSpace.length(size)
+            && length != ConfigSpace.length(ConfigSpace.SIZE_MAX))) {
       throw new SessionException(
           "config range: offset="
               + Integer.toUnsignedString(offset)
@@ -283,8 +287,11 @@ final class MessageHandler {
   private Change getConfig(final SessionState state, final byte[] message, final int[] fds) {
     requireProtocol(state, VhostUserProtocolFeature.CONFIG);
     final int size = configSize(message, fds);
+    // The reply has to be as long as the request.
     final byte[] reply =
-        VhostUserMessage.reply(VhostUserMessage.requestCode(message), ConfigSpace.length(size));
+        VhostUserMessage.reply(
+            VhostUserMessage.requestCode(message),
+            message.length - VhostUserMessage.PAYLOAD_OFFSET);
     final int offset = ConfigSpace.offset(message);
     ConfigSpace.put(reply, offset, size, ConfigSpace.flags(message));
     System.arraycopy(

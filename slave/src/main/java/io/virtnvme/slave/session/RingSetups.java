@@ -3,6 +3,7 @@ package io.virtnvme.slave.session;
 import io.virtnvme.ipc.segment.SessionSegment;
 import io.virtnvme.ipc.virtio.AvailRing;
 import io.virtnvme.ipc.virtio.EventSuppression;
+import io.virtnvme.ipc.virtio.PackedDescriptor;
 import io.virtnvme.ipc.virtio.SplitDescriptor;
 import io.virtnvme.ipc.virtio.UsedRing;
 import io.virtnvme.ipc.virtio.VirtioFeature;
@@ -19,6 +20,7 @@ final class RingSetups {
   private static final int AVAIL_ALIGNMENT = 2;
   private static final int USED_ALIGNMENT = 4;
   private static final int PACKED_INDEX_MASK = 0x7FFF;
+  private static final int PACKED_FRESH_BASE = 0x8000_8000;
 
   private final long sessionId;
   private final SessionSegment segment;
@@ -51,7 +53,7 @@ final class RingSetups {
         packed,
         state.features(),
         memory.guest(),
-        memory.guest().translateUser(at.descriptor(), 1),
+        descriptorAddress(ring, memory),
         memory.guest().translateUser(at.available(), 1),
         memory.guest().translateUser(at.used(), 1),
         at.logged() ? at.log() : -1,
@@ -61,7 +63,7 @@ final class RingSetups {
         memory.inflightAddress() + queue * stride,
         // A region of our own has room for the longest ring, but each journal is its ring's.
         state.inflight().own() ? ring.size() : state.inflight().queueSize(),
-        ring.base(),
+        packed ? packedBase(ring, memory) : ring.base(),
         segment.queueCounters(queue),
         device.bdev(),
         device.readOnly(),
@@ -93,15 +95,44 @@ final class RingSetups {
           + " packed="
           + packed;
     }
-    return packed && !isPackedBase(ring)
-        ? "ring " + queue + ": base=0x" + Integer.toHexString(ring.base()) + " size=" + ring.size()
-        : addressFault(queue, state, memory);
+    final String fault = addressFault(queue, state, memory);
+    return fault == null && packed ? baseFault(queue, ring, memory) : fault;
   }
 
-  /** Both indices of a packed ring's base lie in the ring. */
-  private static boolean isPackedBase(final RingState ring) {
-    return (ring.base() & PACKED_INDEX_MASK) < ring.size()
-        && (ring.base() >>> Short.SIZE & PACKED_INDEX_MASK) < ring.size();
+  /** Both indices of a packed ring's base must lie in the ring. */
+  private static String baseFault(
+      final int queue, final RingState ring, final SessionMemory memory) {
+    final int base = packedBase(ring, memory);
+    return (base & PACKED_INDEX_MASK) < ring.size()
+            && ((base >>> Short.SIZE) & PACKED_INDEX_MASK) < ring.size()
+        ? null
+        : "ring "
+            + queue
+            + ": the base is not in the ring: base=0x"
+            + Integer.toHexString(ring.base())
+            + " size="
+            + ring.size();
+  }
+
+  /**
+   * Where a packed ring with a new journal begins. Several front-ends give a base as for a split
+   * ring: 16 bits, or zero for a fresh ring, whose wrap counters are set. Both halves of a ring
+   * that stands still are equal, so a missing half is the other one. Zero can also be meant as it
+   * is said, after an odd number of laps; then the device has used the first descriptor in every
+   * lap, and its flag of the last one is set.
+   */
+  private static int packedBase(final RingState ring, final SessionMemory memory) {
+    final int base = ring.base();
+    if (base == 0) {
+      final int flags =
+          memory.peekUnsignedShort(descriptorAddress(ring, memory) + PackedDescriptor.FLAGS_OFFSET);
+      return (flags & PackedDescriptor.FLAG_USED) == 0 ? PACKED_FRESH_BASE : 0;
+    }
+    return base >>> Short.SIZE == 0 ? (base << Short.SIZE) | base : base;
+  }
+
+  private static long descriptorAddress(final RingState ring, final SessionMemory memory) {
+    return memory.guest().translateUser(ring.addresses().descriptor(), 1);
   }
 
   /** Which part of a ring with addresses lies outside of memory or crooked; null if none does. */
@@ -225,7 +256,7 @@ final class RingSetups {
         setup.countersAddress(),
         setup.bdev(),
         setup.readOnly(),
-        setup.writeback(),
+        true,
         setup.serial());
   }
 }

@@ -66,7 +66,8 @@ final class RunningRings {
   }
 
   /**
-   * Gives the rings that still run their new memory, log, features and call descriptors.
+   * Gives the rings that still run their new memory, log, features, cache mode and call
+   * descriptors.
    *
    * @param whenDone called when no reactor uses the old ones any more
    */
@@ -78,11 +79,15 @@ final class RunningRings {
       final Runnable whenDone) {
     final Countdown countdown = new Countdown(whenDone);
     boolean needsUpdate = false;
+    boolean needsCacheMode = false;
+    boolean writeback = false;
     for (int i = 0; i < running.length; i++) {
       final QueueSetup before = running[i];
       if (before != null) {
         running[i] = wanted[i];
         needsUpdate |= RingSetups.needsUpdate(before, wanted[i]);
+        needsCacheMode |= before.writeback() != wanted[i].writeback();
+        writeback = wanted[i].writeback();
         if (before.callFd() != wanted[i].callFd()) {
           countdown.add();
           host.updateCall(sessionId, i, wanted[i].callFd(), countdown::end);
@@ -92,6 +97,10 @@ final class RunningRings {
     if (needsUpdate) {
       countdown.add();
       host.update(sessionId, memory, log, features, countdown::end);
+    }
+    if (needsCacheMode) {
+      countdown.add();
+      host.writeback(sessionId, writeback, countdown::end);
     }
     countdown.end();
   }

@@ -1,5 +1,7 @@
 package io.virtnvme.slave.session;
 
+import io.virtnvme.ipc.memory.Mem;
+import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.slave.virtqueue.DirtyLog;
 import io.virtnvme.slave.virtqueue.GuestMemory;
 import io.virtnvme.slave.virtqueue.MemoryRegion;
@@ -158,6 +160,30 @@ final class SessionMemory {
     final Set<MappedArea> ended = areas();
     ended.removeAll(kept.areas());
     ended.forEach(MappedArea::unmap);
+  }
+
+  /**
+   * Two bytes of guest memory, or 0 if they are not there any more. Through the file, not the
+   * mapping: a front-end that cuts its memory short must not raise a fault on the control thread.
+   *
+   * @param hostAddress in one of the regions
+   */
+  int peekUnsignedShort(final long hostAddress) {
+    final long value = Mem.allocate(Short.BYTES);
+    try {
+      for (final MemoryRegion region : guest.regions()) {
+        final long offset = hostAddress - region.hostAddress();
+        if (offset >= 0 && offset < region.lengthBytes()) {
+          return Fds.pread(region.fd(), value, Short.BYTES, region.fileOffsetBytes() + offset)
+                  == Short.BYTES
+              ? Mem.getUnsignedShort(value)
+              : 0;
+        }
+      }
+      return 0;
+    } finally {
+      Mem.free(value);
+    }
   }
 
   GuestMemory guest() {

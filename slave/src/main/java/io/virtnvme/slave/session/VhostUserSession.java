@@ -293,7 +293,8 @@ public final class VhostUserSession {
   private static SessionState withBases(final SessionState state, final long[] bases) {
     SessionState next = state;
     for (int i = 0; i < bases.length; i++) {
-      if (bases[i] != RunningRings.NOT_STOPPED) {
+      // A ring without a size was reset: it begins at the start, wherever it stopped.
+      if (bases[i] != RunningRings.NOT_STOPPED && next.ring(i).size() != 0) {
         next = next.withRing(i, next.ring(i).withBase((int) bases[i]));
       }
     }
