@@ -18,15 +18,21 @@ final class BouncePool implements AutoCloseable {
   private final long zeroes;
   private final long buffers;
   private final int[] free = new int[BUFFER_COUNT];
-  private int freeCount = BUFFER_COUNT;
+  private int freeCount;
 
   BouncePool() {
     memory = Mem.allocate(ALIGNMENT_BYTES + ZERO_BYTES + (long) BUFFER_COUNT * BUFFER_BYTES);
     zeroes = (memory + ALIGNMENT_BYTES - 1) & -ALIGNMENT_BYTES;
     buffers = zeroes + ZERO_BYTES;
+    reset();
+  }
+
+  /** Makes every buffer free. */
+  final void reset() {
     for (int i = 0; i < BUFFER_COUNT; i++) {
       free[i] = i;
     }
+    freeCount = BUFFER_COUNT;
   }
 
   /** Index of a buffer, or {@link #NONE}. */

@@ -9,13 +9,13 @@ import io.virtnvme.ipc.sys.Errno;
  */
 final class MemChannel implements BlockChannel {
   private final MemBdev bdev;
-  private final ZeroFills zeroFills;
+  private final UringReactorIo io;
   private final int blockBytes;
   private final boolean readOnly;
 
   MemChannel(final MemBdev bdev, final UringReactorIo io) {
     this.bdev = bdev;
-    this.zeroFills = io.zeroFills();
+    this.io = io;
     this.blockBytes = bdev.description().blockBytes();
     this.readOnly = bdev.description().readOnly();
   }
@@ -87,7 +87,7 @@ final class MemChannel implements BlockChannel {
       Mem.fill(blocks, lengthBytes, (byte) 0);
       return DONE;
     }
-    return zeroFills.add(blocks, lengthBytes, tag) ? PENDING : RETRY;
+    return !io.isRecovering() && io.zeroFills().add(blocks, lengthBytes, tag) ? PENDING : RETRY;
   }
 
   @Override

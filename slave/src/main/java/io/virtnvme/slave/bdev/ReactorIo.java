@@ -27,6 +27,14 @@ public interface ReactorIo extends AutoCloseable {
   int inFlightCount();
 
   /**
+   * Repairs what an InternalError left half done: the JVM throws one at any point after guest
+   * memory was cut short under a copy. Submissions are answered {@link BlockChannel#RETRY} until
+   * {@link #poll} has seen the end of everything in the kernel; then {@link #inFlightCount} is 0,
+   * and a request whose end was not reported was lost and is to be submitted again.
+   */
+  default void recover() {}
+
+  /**
    * Before the reactor blocks: lets {@link #fd} become readable from now on. True when something
    * waits already, so that the reactor polls again instead of blocking. The pair of {@link
    * #disarmWakeUp}.

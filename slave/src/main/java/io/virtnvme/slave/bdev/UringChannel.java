@@ -48,6 +48,11 @@ final class UringChannel implements BlockChannel {
     return freeCount == REQUEST_COUNT;
   }
 
+  void reset() {
+    freeCount = 0;
+    bounceCount = 0;
+  }
+
   /** Takes a request (back) that nothing refers to any more. */
   void release(final UringRequest request) {
     free[freeCount++] = request;
@@ -76,7 +81,7 @@ final class UringChannel implements BlockChannel {
         return DONE;
       }
     }
-    if (freeCount == 0) {
+    if (freeCount == 0 || io.isRecovering()) {
       return RETRY;
     }
     return operation <= OP_WRITE

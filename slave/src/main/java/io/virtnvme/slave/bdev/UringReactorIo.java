@@ -35,6 +35,7 @@ public final class UringReactorIo implements ReactorIo {
   private UringRequest waitingHead;
   private UringRequest waitingTail;
   private int inFlightCount;
+  private boolean recovering;
 
   /**
    * Tries what we need of io_uring. Null when it is there, else a sentence that says what is
@@ -83,13 +84,18 @@ public final class UringReactorIo implements ReactorIo {
       makeRing();
     }
     final int place = freePlace();
+    final int channelCount = Math.max(channels.length, place + 1);
+    final UringRequest[] grown = Arrays.copyOf(requests, channelCount * UringChannel.REQUEST_COUNT);
     final UringChannel channel = new UringChannel(bdev, this);
-    channels[place] = channel;
     for (int i = 0; i < UringChannel.REQUEST_COUNT; i++) {
       final int index = place * UringChannel.REQUEST_COUNT + i;
-      requests[index] = new UringRequest(channel, index);
-      channel.release(requests[index]);
+      grown[index] = new UringRequest(channel, index);
+      channel.release(grown[index]);
     }
+    final UringChannel[] grownChannels = Arrays.copyOf(channels, channelCount);
+    grownChannels[place] = channel;
+    requests = grown;
+    channels = grownChannels;
     return channel;
   }
 
@@ -110,10 +116,7 @@ public final class UringReactorIo implements ReactorIo {
         return i;
       }
     }
-    final int place = channels.length;
-    channels = Arrays.copyOf(channels, place + 1);
-    requests = Arrays.copyOf(requests, (place + 1) * UringChannel.REQUEST_COUNT);
-    return place;
+    return channels.length;
   }
 
   int channelCount() {
@@ -169,6 +172,9 @@ public final class UringReactorIo implements ReactorIo {
 
   @Override
   public int poll(final Listener listener, final int limit) {
+    if (recovering) {
+      return pollRecovering(listener, limit);
+    }
     int ends = zeroFills.count() == 0 ? 0 : zeroFills.step(listener);
     if (inFlightCount == 0) {
       return ends;
@@ -201,9 +207,68 @@ public final class UringReactorIo implements ReactorIo {
     return ends;
   }
 
+  boolean isRecovering() {
+    return recovering;
+  }
+
+  @Override
+  public void recover() {
+    recovering = true;
+    waitingHead = null;
+    zeroFills.clear();
+  }
+
+  /**
+   * Lets the kernel end what it has. Only ends that need nothing more are reported: every other
+   * request is lost, and whoever submitted it submits it again.
+   */
+  private int pollRecovering(final Listener listener, final int limit) {
+    int ends = 0;
+    if (enabled && ring.outstandingCount() > 0) {
+      if (ring.unsubmittedCount() > 0 || ring.needsReap()) {
+        check(ring.submitAndReap(0));
+      }
+      while (ends < limit) {
+        final long completion = ring.peek();
+        if (completion == 0) {
+          break;
+        }
+        final UringRequest request = requests[(int) IoUring.userData(completion)];
+        final int result = IoUring.result(completion);
+        ring.advance();
+        // The copy out of a bounce buffer could meet the same fault again.
+        final int end = request.mustScatter() ? BlockChannel.PENDING : request.onCompletion(result);
+        if (end != BlockChannel.PENDING) {
+          ends++;
+          listener.onIoEnd(request.tag(), end);
+        }
+      }
+    }
+    if (!enabled || ring.outstandingCount() == 0) {
+      reset();
+    }
+    return ends;
+  }
+
+  /** Nothing is in the kernel: whatever the counters say, everything is free. */
+  private void reset() {
+    if (ring != null) {
+      bouncePool.reset();
+      for (final UringChannel channel : channels) {
+        channel.reset();
+      }
+      for (final UringRequest request : requests) {
+        request.reset();
+      }
+    }
+    waitingHead = null;
+    inFlightCount = 0;
+    recovering = false;
+  }
+
   @Override
   public int inFlightCount() {
-    return inFlightCount + zeroFills.count();
+    return recovering ? 1 : inFlightCount + zeroFills.count();
   }
 
   @Override
@@ -211,8 +276,8 @@ public final class UringReactorIo implements ReactorIo {
     if (zeroFills.count() > 0 || waitingHead != null) {
       return true;
     }
-    if (ring == null || inFlightCount == 0) {
-      return false;
+    if (!enabled || ring.outstandingCount() == 0) {
+      return recovering;
     }
     ring.signalEventFd(true);
     return ring.unsubmittedCount() > 0 || ring.needsReap() || ring.peek() != 0;
@@ -220,7 +285,7 @@ public final class UringReactorIo implements ReactorIo {
 
   @Override
   public void disarmWakeUp() {
-    if (ring != null && inFlightCount > 0) {
+    if (enabled && ring.outstandingCount() > 0) {
       ring.signalEventFd(false);
       wakeSignal.drain(wakeFd);
     }

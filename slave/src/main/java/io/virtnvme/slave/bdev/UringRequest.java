@@ -139,6 +139,18 @@ final class UringRequest {
     channel.release(this);
   }
 
+  /** Frees the request without a look at what it holds: all of that is free already. */
+  void reset() {
+    bounce = BouncePool.NONE;
+    next = null;
+    channel.release(this);
+  }
+
+  /** Whether its next completion copies to guest memory. */
+  boolean mustScatter() {
+    return step == Step.READ && bounce != BouncePool.NONE;
+  }
+
   /** Puts the next piece into the ring, which has room for it. */
   void prepare(final IoUring ring) {
     switch (step) {
@@ -241,7 +253,7 @@ final class UringRequest {
     if (length == 0 || length > remainingBytes) {
       return -Errno.EIO;
     }
-    if (step == Step.READ && bounce != BouncePool.NONE) {
+    if (mustScatter()) {
       scatter(channel.io().bouncePool().address(bounce), length);
     }
     if (step != Step.WRITE_ZEROES) {

@@ -30,6 +30,11 @@ final class ZeroFills {
     return true;
   }
 
+  /** Forgets everything. */
+  void clear() {
+    count = 0;
+  }
+
   int count() {
     return count;
   }

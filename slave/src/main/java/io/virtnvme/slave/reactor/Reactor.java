@@ -9,7 +9,6 @@ import static io.virtnvme.ipc.segment.SeatSegment.LONGEST_CYCLE_NS_OFFSET;
 import static io.virtnvme.ipc.segment.SeatSegment.QUEUE_FAULTS_OFFSET;
 
 import io.virtnvme.ipc.memory.Mem;
-import io.virtnvme.ipc.segment.SessionSegment.QueueCounter;
 import io.virtnvme.ipc.sys.Epoll;
 import io.virtnvme.ipc.sys.EventFd;
 import io.virtnvme.ipc.sys.Fds;
@@ -22,6 +21,7 @@ import io.virtnvme.slave.virtqueue.QueueSetup;
 import io.virtnvme.slave.virtqueue.VirtqueueAgent;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.locks.LockSupport;
 import org.agrona.concurrent.ManyToOneConcurrentLinkedQueue;
 
 /**
@@ -168,6 +168,9 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
   void idle(final int workCount, final long nowNs) {
     if (workCount > 0) {
       lastWorkNs = nowNs;
+    } else if (fencedCount > 0 && io.inFlightCount() == 0) {
+      // The dead owner needs a core to finish dying on, and it may be ours.
+      LockSupport.parkNanos(FENCE_RETRY_NS);
     } else if (nowNs - lastWorkNs > idleSpinNs && fencedCount == 0 && !polledOnly) {
       sleep();
     } else {
@@ -189,6 +192,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
       }
     }
     watchIo();
+    workWaits |= io.armWakeUp();
     if (!workWaits) {
       Mem.putLongRelease(seatBlock + ACTIVITY_OFFSET, ACTIVITY_ASLEEP);
       final int readyCount = epoll.await(SLEEP_MS_MAX);
@@ -199,6 +203,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
       lastCycleNs = 0;
     }
     asleep = false;
+    io.disarmWakeUp();
     for (int i = 0; i < current.length; i++) {
       if (current[i].state == Ring.State.RUNNING) {
         current[i].agent.disarmKicks();
@@ -277,6 +282,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     active = grown;
     updatePolledOnly();
     ring.state = Ring.State.FENCED;
+    ring.completedBeforeCount = ring.completedCount();
     if (!ring.setup.bdev().needsFence() || ring.setup.bdev().tryFence()) {
       run(ring);
     } else {
@@ -304,12 +310,14 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
 
   private int tryFences(final long nowNs) {
     if (nowNs - lastFenceTryNs < FENCE_RETRY_NS) {
-      return 1;
+      return 0;
     }
     lastFenceTryNs = nowNs;
+    int passed = 0;
     for (final Ring ring : active) {
       if (ring.state == Ring.State.FENCED && ring.setup.bdev().tryFence()) {
         fencedCount--;
+        passed++;
         fencePassedNs = nowNs;
         run(ring);
         if (ring.whenStopped != null && ring.state == Ring.State.RUNNING) {
@@ -317,7 +325,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
         }
       }
     }
-    return 1;
+    return passed;
   }
 
   /**
@@ -537,16 +545,11 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     return fencePassedNs;
   }
 
-  /**
-   * Reads, writes and flushes completed on the rings here; to see the first one after a takeover.
-   */
+  /** Requests that ended on the rings here since this reactor started them. */
   long completedCount() {
     long count = 0;
     for (final Ring ring : active) {
-      final long counters = ring.setup.countersAddress();
-      count += Mem.getLong(counters + QueueCounter.READ_OPS.offsetBytes());
-      count += Mem.getLong(counters + QueueCounter.WRITE_OPS.offsetBytes());
-      count += Mem.getLong(counters + QueueCounter.FLUSH_OPS.offsetBytes());
+      count += ring.completedCount() - ring.completedBeforeCount;
     }
     return count;
   }

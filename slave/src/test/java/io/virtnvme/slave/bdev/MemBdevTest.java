@@ -93,14 +93,14 @@ class MemBdevTest {
     assertEquals(BlockChannel.PENDING, channel.submit(zeroes, 0, 0, 0, zeroed, 0, 1));
     assertEquals(BlockChannel.PENDING, channel.submit(zeroes, 0, 0, zeroed, zeroed / 2, 0, 2));
     assertEquals(2, harness.io().inFlightCount());
-    assertTrue(harness.io().hasWork());
+    assertTrue(harness.io().armWakeUp());
     final List<Long> ended = new ArrayList<>();
     for (int step = 1; step <= 6; step++) {
-      assertTrue(harness.io().hasWork());
+      assertTrue(harness.io().armWakeUp());
       harness.io().poll((tag, result) -> ended.add(tag), 32);
     }
     assertEquals(List.of(2L, 1L), ended);
-    assertFalse(harness.io().hasWork());
+    assertFalse(harness.io().armWakeUp());
     assertArrayEquals(content((int) (zeroed * 3 / 2), 0), harness.read(0, (int) zeroed * 3 / 2));
     assertArrayEquals(content(BLOCK_BYTES, 5), harness.read(zeroed * 3 / 2, BLOCK_BYTES));
   }

@@ -28,6 +28,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterEach;
@@ -211,6 +212,63 @@ class UringBdevTest {
     assertEquals(0, harness.write(0, new byte[4096]));
   }
 
+  /**
+   * The JVM throws its error for a copy from or to a missing page anywhere later, also between two
+   * steps of ours: whatever was half done, nothing may stay taken.
+   */
+  @Test
+  void shouldLoseNoRoomWhenACopyMeetsAPageThatIsGone() {
+    final int fd = Memfd.create("guest", 1 << 20);
+    try (Mapping guest = Mapping.map(fd, 0, 1 << 20)) {
+      Fds.truncate(fd, 0);
+      final long bad = Iovecs.at(harness.iovecs(), 0);
+      final long good = Iovecs.at(harness.iovecs(), 1);
+      Iovecs.put(bad, guest.address() + 1, 4096);
+      Iovecs.put(good, harness.buffer() + 1, 4096);
+      int faults = 0;
+      for (int i = 0; i < 300; i++) {
+        faults += catchFault(() -> submitSome(bad, good));
+        harness.io().recover();
+        faults += catchFault(this::drain);
+        while (harness.io().inFlightCount() > 0) {
+          harness.io().recover();
+          faults += catchFault(this::drain);
+        }
+      }
+      assertTrue(faults >= 300, "only " + faults + " faults: the test tests nothing");
+    } finally {
+      Fds.close(fd);
+    }
+    shouldAskForARetryWhenFullAndEndEverything();
+    shouldBoundTheBounceBuffersOfOneDisk();
+  }
+
+  private void submitSome(final long bad, final long good) {
+    final BlockChannel channel = harness.channel();
+    for (int i = 0; i < 3; i++) {
+      channel.submit(OP_WRITE, good, 1, 8192, 4096, 0, 1);
+      channel.submit(OP_READ, bad, 1, 0, 4096, 0, 2);
+      channel.submit(OP_WRITE, bad, 1, 0, 4096, 0, 3);
+      harness.io().poll((tag, result) -> {}, 32);
+    }
+  }
+
+  private void drain() {
+    final long deadlineNs = System.nanoTime() + TimeUnit.SECONDS.toNanos(10);
+    while (harness.io().inFlightCount() > 0 && System.nanoTime() < deadlineNs) {
+      harness.io().poll((tag, result) -> {}, 32);
+    }
+  }
+
+  private static int catchFault(final Runnable step) {
+    try {
+      step.run();
+      return 0;
+    } catch (final InternalError e) {
+      return 1;
+    }
+  }
+
   @Test
   void shouldAskForARetryWhenFullAndEndEverything() {
     final long iovecs = harness.single(0, 4096);
@@ -220,11 +278,12 @@ class UringBdevTest {
     }
     assertEquals(UringChannel.REQUEST_COUNT, accepted);
     assertEquals(accepted, harness.io().inFlightCount());
-    assertTrue(harness.io().hasWork());
+    assertTrue(harness.io().armWakeUp());
+    harness.io().disarmWakeUp();
     final List<Long> ended = awaitEnds(accepted);
     assertEquals(accepted, ended.stream().distinct().count());
     assertEquals(0, harness.io().inFlightCount());
-    assertFalse(harness.io().hasWork());
+    assertFalse(harness.io().armWakeUp());
     assertEquals(0, harness.write(0, new byte[4096]));
   }
 
@@ -294,15 +353,47 @@ class UringBdevTest {
 
   @Test
   void shouldWakeEpollWhenARequestEnds() {
+    final UringReactorIo io = harness.io();
     try (Epoll epoll = new Epoll(4)) {
-      epoll.add(harness.io().fd(), Epoll.IN, 5);
-      assertEquals(0, epoll.await(0));
-      assertEquals(BlockChannel.PENDING, submit(harness.single(0, 4096), 1));
-      harness.io().poll((tag, result) -> {}, 0);
-      assertFalse(harness.io().hasWork());
-      assertEquals(1, epoll.await(10_000));
-      assertEquals(List.of(1L), awaitEnds(1));
+      epoll.add(io.fd(), Epoll.IN, 5);
+      final List<Long> ended = new ArrayList<>();
+      for (int i = 0; i < 200; i++) {
+        assertEquals(BlockChannel.PENDING, submit(harness.single(0, 4096), i));
+        while (ended.size() <= i) {
+          if (!io.armWakeUp()) {
+            assertEquals(1, epoll.await(10_000), "not woken by request " + i);
+          }
+          io.disarmWakeUp();
+          io.poll((tag, result) -> ended.add(tag), 32);
+        }
+        assertFalse(io.armWakeUp());
+        assertEquals(0, epoll.await(0));
+        io.disarmWakeUp();
+      }
     }
+  }
+
+  @Test
+  void shouldLetAnotherThreadPrepareTheChannel() throws Exception {
+    final UringReactorIo io = new UringReactorIo();
+    final UringBdev bdev = UringBdev.open(BdevHarness.file(path));
+    final BlockChannel channel = bdev.channel(io);
+    final List<Long> ended = new ArrayList<>();
+    final FutureTask<Integer> reactor =
+        new FutureTask<>(
+            () -> {
+              final int started =
+                  channel.submit(OP_READ, harness.single(0, 4096), 1, 0, 4096, 0, 77);
+              while (io.inFlightCount() > 0) {
+                io.poll((tag, result) -> ended.add(tag + result), 32);
+              }
+              io.close();
+              return started;
+            });
+    new Thread(reactor, "reactor").start();
+    assertEquals(BlockChannel.PENDING, reactor.get(10, TimeUnit.SECONDS));
+    assertEquals(List.of(77L), ended);
+    bdev.close();
   }
 
   @Test

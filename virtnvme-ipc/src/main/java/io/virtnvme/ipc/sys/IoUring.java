@@ -45,6 +45,7 @@ public final class IoUring implements AutoCloseable {
   private static final int REGISTER_EVENTFD = 4;
   private static final int REGISTER_ENABLE_RINGS = 12;
   private static final int CQ_EVENTFD_DISABLED = 1;
+  private static final int EBADFD = 77;
 
   public static final byte OP_NOP = 0;
   public static final byte OP_READV = 1;
@@ -86,7 +87,6 @@ public final class IoUring implements AutoCloseable {
   private final long cqes;
 
   private int preparedTail;
-  private int submittedTail;
   private int reapedHead;
 
   /**
@@ -167,7 +167,6 @@ public final class IoUring implements AutoCloseable {
         Mem.putInt(base + sqArrayOffset + (long) i * Integer.BYTES, i);
       }
       preparedTail = Mem.getInt(sqTail);
-      submittedTail = preparedTail;
       reapedHead = Mem.getInt(cqHead);
     } finally {
       Mem.free(params);
@@ -186,11 +185,17 @@ public final class IoUring implements AutoCloseable {
     return mode;
   }
 
-  /** Gives a {@link #disabled} ring to the calling thread, which drives it from now on. */
+  /**
+   * Gives a {@link #disabled} ring to the calling thread, which drives it from now on. Does nothing
+   * for a ring that is enabled.
+   */
   public void enable() {
-    Sys.check(
-        (int) Libc.syscall(SYS_IO_URING_REGISTER, fd, REGISTER_ENABLE_RINGS, 0, 0, 0, 0),
-        "enabling of an io_uring");
+    final int result =
+        (int)
+            Sys.orErrno(Libc.syscall(SYS_IO_URING_REGISTER, fd, REGISTER_ENABLE_RINGS, 0, 0, 0, 0));
+    if (result < 0 && result != -EBADFD) {
+      throw new SysException("enabling of an io_uring", -result);
+    }
   }
 
   /**
@@ -225,7 +230,7 @@ public final class IoUring implements AutoCloseable {
 
   /** Free submission entries. */
   public int room() {
-    return entries - (preparedTail - Mem.getIntAcquire(sqHead));
+    return entries - unsubmittedCount();
   }
 
   /**
@@ -259,7 +264,7 @@ public final class IoUring implements AutoCloseable {
    * EBUSY: try later).
    */
   public int submit() {
-    final int count = preparedTail - submittedTail;
+    final int count = unsubmittedCount();
     return count == 0 ? 0 : enter(count, 0, 0);
   }
 
@@ -268,24 +273,26 @@ public final class IoUring implements AutoCloseable {
    * completionCountMin}.
    */
   public int submitAndReap(final int completionCountMin) {
-    return enter(preparedTail - submittedTail, completionCountMin, ENTER_GETEVENTS);
+    return enter(unsubmittedCount(), completionCountMin, ENTER_GETEVENTS);
   }
 
   private int enter(final int count, final int completionCountMin, final int flags) {
     Mem.putIntRelease(sqTail, preparedTail);
-    final int taken =
-        (int)
-            Sys.orErrno(
-                Libc.syscall(SYS_IO_URING_ENTER, fd, count, completionCountMin, flags, 0, 0));
-    if (taken > 0) {
-      submittedTail += taken;
-    }
-    return taken;
+    return (int)
+        Sys.orErrno(Libc.syscall(SYS_IO_URING_ENTER, fd, count, completionCountMin, flags, 0, 0));
   }
 
-  /** Requests prepared but not yet taken by the kernel. */
+  /**
+   * Requests prepared but not yet taken by the kernel; read from what the kernel says, so it stays
+   * true when an asynchronous error hid the result of {@link #submit}.
+   */
   public int unsubmittedCount() {
-    return preparedTail - submittedTail;
+    return preparedTail - Mem.getIntAcquire(sqHead);
+  }
+
+  /** Requests prepared whose completion was not given back by {@link #advance}. */
+  public int outstandingCount() {
+    return preparedTail - reapedHead;
   }
 
   /** True when the kernel holds finished requests back until the next {@link #submitAndReap}. */
