@@ -1,5 +1,7 @@
 package io.virtnvme.slave.reactor;
 
+import io.virtnvme.ipc.memory.Mem;
+import io.virtnvme.ipc.segment.SessionSegment.QueueCounter;
 import io.virtnvme.slave.session.RingHost;
 import io.virtnvme.slave.virtqueue.QueueSetup;
 import io.virtnvme.slave.virtqueue.VirtqueueAgent;
@@ -32,6 +34,9 @@ final class Ring {
   State state = State.FENCED;
   RingHost.Stopped whenStopped;
 
+  /** What the queue's counters said when the ring was started here. */
+  long completedBeforeCount;
+
   /** Requests of an abandoned ring that still run. */
   int abandonedInFlightCount;
 
@@ -39,6 +44,16 @@ final class Ring {
     this.setup = setup;
     this.agent = agent;
     this.slot = slot;
+  }
+
+  /**
+   * Reads, writes and flushes that ended on this queue since the session began, on whatever slave.
+   */
+  long completedCount() {
+    final long counters = setup.countersAddress();
+    return Mem.getLong(counters + QueueCounter.READ_OPS.offsetBytes())
+        + Mem.getLong(counters + QueueCounter.WRITE_OPS.offsetBytes())
+        + Mem.getLong(counters + QueueCounter.FLUSH_OPS.offsetBytes());
   }
 
   boolean is(final long sessionId, final int queueIndex) {

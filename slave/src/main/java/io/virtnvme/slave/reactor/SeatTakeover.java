@@ -27,7 +27,6 @@ final class SeatTakeover {
   private long detectNs;
   private long acquiredNs;
   private long startedNs;
-  private long completedBefore;
 
   SeatTakeover(
       final int seatId,
@@ -75,7 +74,6 @@ final class SeatTakeover {
   void onRingsStarted(final int reactor) {
     if (reactor == 0) {
       startedNs = System.nanoTime();
-      completedBefore = 0;
       events.onSeatOwned(seatId, report(-1));
     }
   }
@@ -85,7 +83,7 @@ final class SeatTakeover {
     if (reactor != 0) {
       return true;
     }
-    final boolean completed = threads[0].reactor().completedCount() > completedBefore;
+    final boolean completed = threads[0].reactor().completedCount() > 0;
     if (!completed && nowNs - acquiredNs < MEASURE_NS_MAX) {
       return false;
     }
