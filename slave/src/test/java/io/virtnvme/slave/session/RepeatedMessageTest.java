@@ -97,7 +97,7 @@ class RepeatedMessageTest {
         sent(bare(VhostUserRequest.RESET_OWNER)),
         sent(memoryTable(), memory),
         sent(memoryTable(GUEST_BASE, 0x8000, USER_BASE, 0, MORE_GUEST, 0x8000, 0, 0), memory, more),
-        sent(memoryTable()),
+        sent(memoryTable(new long[0])),
         sent(log(0x8000, 0), log),
         sent(bare(VhostUserRequest.SET_LOG_FD), event),
         sent(vring(VhostUserRequest.SET_VRING_NUM, 1, QUEUE_SIZE)),

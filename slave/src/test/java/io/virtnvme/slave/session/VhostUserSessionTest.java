@@ -26,6 +26,7 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.sys.Fds;
@@ -42,9 +43,11 @@ import io.virtnvme.ipc.virtio.BlkFeature;
 import io.virtnvme.ipc.virtio.VirtioFeature;
 import io.virtnvme.journal.SplitInflight;
 import io.virtnvme.slave.virtqueue.QueueSetup;
+import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -65,6 +68,8 @@ class VhostUserSessionTest {
           BlkFeature.FLUSH);
   private static final long PACKED = SPLIT | VirtioFeature.of(VirtioFeature.RING_PACKED);
   private static final long LOGGED = SPLIT | VirtioFeature.of(VirtioFeature.LOG_ALL);
+
+  private static final long HUGE_PAGE_BYTES = 2 << 20;
 
   @TempDir Path folder;
   private SessionFixture fixture;
@@ -398,6 +403,25 @@ class VhostUserSessionTest {
         memory);
     assertSame(setup.memory(), running(0).memory());
     assertEquals(List.of("start 0"), fixture.host.calls);
+  }
+
+  @Test
+  void shouldMapHugePages() throws IOException {
+    assumeTrue(
+        Files.readAllLines(Path.of("/proc/meminfo")).stream()
+            .filter(line -> line.startsWith("HugePages_Free:"))
+            .anyMatch(line -> Integer.parseInt(line.replaceAll("\\D", "")) >= 2),
+        "the pool has no two free pages of 2 MiB");
+    final int huge = Memfd.createHuge("guest", 2 * HUGE_PAGE_BYTES);
+    negotiate(SPLIT);
+    // Begins and ends in the middle of a page.
+    fixture.ok(memoryTable(GUEST_BASE, HUGE_PAGE_BYTES, USER_BASE, HUGE_PAGE_BYTES / 2), huge);
+    setUpRing(0);
+    final long host = running(0).memory().translate(GUEST_BASE, HUGE_PAGE_BYTES);
+    assertEquals(HUGE_PAGE_BYTES / 2, host & (HUGE_PAGE_BYTES - 1));
+    Mem.putLong(host + HUGE_PAGE_BYTES - 8, 7);
+    fixture.ok(memoryTable(new long[0]));
+    Fds.close(huge);
   }
 
   @Test
