@@ -1,0 +1,77 @@
+package io.virtnvme.master;
+
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+
+/** A master as a process of its own; the {@code virtnvme up} command offers the same and more. */
+public final class MasterMain {
+  private static final int EXIT_REFUSED = 1;
+  private static final int EXIT_USAGE = 2;
+  private static final int EXIT_FAULT = 70;
+
+  private MasterMain() {}
+
+  /**
+   * Runs until SIGTERM or SIGINT.
+   *
+   * @param arguments {@code [--run-dir DIR] [--config FILE] [--cores LIST] [--slaves N] [--standby
+   *     N]}
+   */
+  public static void main(final String[] arguments) throws InterruptedException {
+    final MasterContext context;
+    try {
+      context = parse(arguments);
+    } catch (final IllegalArgumentException e) {
+      System.err.println(e.getMessage());
+      System.err.println(
+          "usage: MasterMain [--run-dir DIR] [--config FILE] [--cores LIST] [--slaves N]"
+              + " [--standby N]");
+      System.exit(EXIT_USAGE);
+      return;
+    }
+    System.exit(run(context));
+  }
+
+  /** Runs a master in the foreground until it is told to stop; the process's exit code. */
+  public static int run(final MasterContext context) throws InterruptedException {
+    final Master master;
+    try {
+      master = Master.launch(context);
+    } catch (final StartRefusedException e) {
+      System.err.println("virtnvme: " + e.getMessage());
+      return EXIT_REFUSED;
+    }
+    Runtime.getRuntime().addShutdownHook(new Thread(master::close, "stop"));
+    try {
+      master.awaitTermination();
+      return 0;
+    } catch (final IllegalStateException e) {
+      System.err.println("virtnvme: " + e.getMessage());
+      return EXIT_FAULT;
+    }
+  }
+
+  private static MasterContext parse(final String[] arguments) {
+    final MasterContext context = new MasterContext();
+    for (int i = 0; i < arguments.length; i += 2) {
+      if (i + 1 == arguments.length) {
+        throw new IllegalArgumentException(arguments[i] + " needs a value");
+      }
+      final String value = arguments[i + 1];
+      switch (arguments[i]) {
+        case "--run-dir" -> context.runDirectory(Path.of(value));
+        case "--config" -> context.configFile(Path.of(value));
+        case "--cores" -> context.cores(numbers(value));
+        case "--slaves" -> context.slaveCount(Integer.parseInt(value));
+        case "--standby" -> context.standbyCount(Integer.parseInt(value));
+        default -> throw new IllegalArgumentException("unknown option " + arguments[i]);
+      }
+    }
+    return context;
+  }
+
+  private static List<Integer> numbers(final String list) {
+    return Arrays.stream(list.split(",", -1)).map(String::trim).map(Integer::valueOf).toList();
+  }
+}

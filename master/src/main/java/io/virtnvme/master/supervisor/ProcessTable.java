@@ -1,0 +1,28 @@
+package io.virtnvme.master.supervisor;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+
+/** The operating system's processes, as far as the master needs them; tests bring their own. */
+public interface ProcessTable {
+  /**
+   * Starts a process in a session of its own, so that a terminal's Ctrl-C does not reach it.
+   *
+   * @param log takes what it prints
+   * @return its process id
+   */
+  int start(List<String> command, Path log) throws IOException;
+
+  /** Process id at the other end of a connected socket. */
+  int peerPid(int socketFd);
+
+  /** A descriptor that becomes readable when the process is dead, or a negative error number. */
+  int open(int pid);
+
+  /** Kills it; no error when it is dead. */
+  void kill(int pidfd);
+
+  /** Whether this living process looks like a slave of that run directory. */
+  boolean isSlave(int pid, Path runDirectory);
+}

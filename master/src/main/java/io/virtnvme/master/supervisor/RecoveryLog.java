@@ -1,0 +1,149 @@
+package io.virtnvme.master.supervisor;
+
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.virtnvme.ipc.relay.TakeoverReport;
+import io.virtnvme.master.rpc.RecoveryInfo;
+import java.util.ArrayDeque;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Set;
+import java.util.concurrent.TimeUnit;
+import java.util.function.BiConsumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** The takeovers since this master started, with their phases. Conductor thread. */
+final class RecoveryLog {
+  private static final Logger LOG = LoggerFactory.getLogger(RecoveryLog.class);
+  private static final int KEPT_MAX = 4096;
+
+  private record Entry(RecoveryInfo info, long epoch) {}
+
+  private final BiConsumer<String, ObjectNode> history;
+  private final ArrayDeque<Entry> entries = new ArrayDeque<>();
+
+  /** Processes killed because they hung; their successors' reports only know that they died. */
+  private final Set<Integer> hungPids = new HashSet<>();
+
+  private long lastNumber;
+
+  RecoveryLog(final BiConsumer<String, ObjectNode> history) {
+    this.history = history;
+  }
+
+  void onHung(final int pid) {
+    hungPids.add(pid);
+  }
+
+  /**
+   * A slave reports that it took a seat, or, with the same epoch, what it measured since.
+   *
+   * @param queues queues that do I/O on this seat
+   */
+  void onReport(
+      final int seat,
+      final long epoch,
+      final Slave successor,
+      final TakeoverReport report,
+      final int sessions,
+      final int queues) {
+    if (report.previousPid() == 0) {
+      return;
+    }
+    final Entry last = find(seat, epoch);
+    final long number = last == null ? ++lastNumber : last.info.number();
+    final long timeMs = last == null ? System.currentTimeMillis() : last.info.timeMs();
+    final RecoveryInfo info = info(number, timeMs, seat, successor, report, sessions, queues);
+    entries.remove(last);
+    entries.add(new Entry(info, epoch));
+    if (entries.size() > KEPT_MAX) {
+      entries.remove();
+    }
+    if (report.firstCompletionNs() >= 0 || last != null) {
+      LOG.info("recovery of seat {}: {}", seat, info);
+      history.accept("recovery", json(info));
+      hungPids.remove(report.previousPid());
+    }
+  }
+
+  private Entry find(final int seat, final long epoch) {
+    for (final Entry entry : entries) {
+      if (entry.info.seat() == seat && entry.epoch == epoch) {
+        return entry;
+      }
+    }
+    return null;
+  }
+
+  /** The slave measures from the mutex on; here each phase starts where the one before ended. */
+  private RecoveryInfo info(
+      final long number,
+      final long timeMs,
+      final int seat,
+      final Slave successor,
+      final TakeoverReport report,
+      final int sessions,
+      final int queues) {
+    final long readyNs = report.mapNs() + report.replayNs();
+    final long fenceNs = Math.max(0, report.fenceNs() - readyNs);
+    final boolean completed = report.firstCompletionNs() >= 0;
+    final long completionNs =
+        completed ? Math.max(0, report.firstCompletionNs() - readyNs - fenceNs) : -1;
+    final long totalNs =
+        Math.max(0, report.detectNs()) + readyNs + fenceNs + Math.max(0, completionNs);
+    final RecoveryInfo.Cause cause =
+        !report.ownerDied()
+            ? RecoveryInfo.Cause.HANDOVER
+            : hungPids.contains(report.previousPid())
+                ? RecoveryInfo.Cause.HUNG
+                : RecoveryInfo.Cause.DIED;
+    return new RecoveryInfo(
+        number,
+        timeMs,
+        seat,
+        cause,
+        report.previousPid(),
+        successor.pid(),
+        report.warm(),
+        sessions,
+        queues,
+        report.resubmittedCount(),
+        micros(report.detectNs()),
+        micros(fenceNs),
+        micros(report.mapNs()),
+        micros(report.replayNs()),
+        micros(completionNs),
+        micros(totalNs));
+  }
+
+  private static long micros(final long ns) {
+    return ns < 0 ? -1 : TimeUnit.NANOSECONDS.toMicros(ns);
+  }
+
+  private static ObjectNode json(final RecoveryInfo info) {
+    return JsonNodeFactory.instance
+        .objectNode()
+        .put("number", info.number())
+        .put("seat", info.seat())
+        .put("cause", info.cause().name().toLowerCase(Locale.ROOT))
+        .put("dead_pid", info.deadPid())
+        .put("successor_pid", info.successorPid())
+        .put("warm", info.warm())
+        .put("sessions", info.sessions())
+        .put("queues", info.queues())
+        .put("resubmitted", info.resubmitted())
+        .put("detect_us", info.detectUs())
+        .put("fence_us", info.fenceUs())
+        .put("map_us", info.mapUs())
+        .put("replay_us", info.replayUs())
+        .put("first_completion_us", info.firstCompletionUs())
+        .put("total_us", info.totalUs());
+  }
+
+  /** Oldest first. */
+  List<RecoveryInfo> all() {
+    return entries.stream().map(Entry::info).toList();
+  }
+}

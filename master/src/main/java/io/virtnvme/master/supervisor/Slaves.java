@@ -1,0 +1,326 @@
+package io.virtnvme.master.supervisor;
+
+import io.virtnvme.ipc.relay.BdevDescription;
+import io.virtnvme.ipc.relay.RelayChannel;
+import io.virtnvme.ipc.relay.RelayClosedException;
+import io.virtnvme.ipc.relay.RelayFormatException;
+import io.virtnvme.ipc.relay.RelayMessageType;
+import io.virtnvme.ipc.relay.RelayReader;
+import io.virtnvme.ipc.relay.TakeoverReport;
+import io.virtnvme.ipc.sys.Epoll;
+import io.virtnvme.ipc.sys.Errno;
+import io.virtnvme.ipc.sys.Fds;
+import io.virtnvme.master.relay.EventLoop;
+import io.virtnvme.master.relay.MasterCounter;
+import io.virtnvme.master.relay.MasterCounters;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The slave processes: start, connect, listen to, kill, bury. What their messages mean is decided
+ * by {@link Events}. Conductor thread.
+ */
+final class Slaves {
+  private static final Logger LOG = LoggerFactory.getLogger(Slaves.class);
+  private static final int MESSAGES_PER_EVENT = 64;
+
+  /** What slaves say and what becomes of them. */
+  interface Events {
+    void onIntroduced(Slave slave, List<Integer> ownedSeats);
+
+    void onStandbyReady(Slave slave);
+
+    void onSeatTaken(Slave slave, int seat, long epoch, TakeoverReport report);
+
+    void onBdevResult(
+        Slave slave, long bdevId, long sequence, int errno, String text, long blockCount);
+
+    void onBdevHeld(Slave slave, long bdevId, BdevDescription description, int seat);
+
+    void onSession(Slave slave, RelayReader message);
+
+    void onAnswer(Slave slave, RelayReader message);
+
+    void onSessionPrepared(Slave slave, long sessionId, long recordVersion);
+
+    void onSessionClosed(Slave slave, long sessionId);
+
+    void onSessionFailed(Slave slave, long sessionId, String reason);
+
+    void onAdopted(Slave slave, boolean warm);
+
+    /** It is dead; {@code before} is the state in which that happened. */
+    void onDead(Slave slave, SlaveState before);
+  }
+
+  private final SupervisorConfig config;
+  private final EventLoop loop;
+  private final MasterCounters counters;
+  private final Events events;
+  private final SlaveLogs logs;
+  private final Map<Integer, Slave> byPid = new LinkedHashMap<>();
+  private int lastId;
+
+  Slaves(
+      final SupervisorConfig config,
+      final EventLoop loop,
+      final MasterCounters counters,
+      final Events events) {
+    this.config = config;
+    this.loop = loop;
+    this.counters = counters;
+    this.events = events;
+    this.logs = new SlaveLogs(config.runDirectory().resolve("log"));
+    this.lastId = logs.lastId();
+  }
+
+  /** Every process that is not known to be dead. */
+  Collection<Slave> all() {
+    return byPid.values();
+  }
+
+  /** Those that messages can be sent to; a copy. */
+  List<Slave> reachable() {
+    final List<Slave> found = new ArrayList<>();
+    for (final Slave slave : byPid.values()) {
+      if (slave.isReachable()) {
+        found.add(slave);
+      }
+    }
+    return found;
+  }
+
+  /**
+   * Starts a process.
+   *
+   * @param intendedSeat the seat that it is to take, or {@link Seat#NONE} for a standby
+   * @return null when it cannot be started; the reason is in the log
+   */
+  Slave start(final int intendedSeat) {
+    final int id = ++lastId;
+    final List<String> command = new ArrayList<>(config.slaveCommand());
+    command.add("--run-dir");
+    command.add(config.runDirectory().toString());
+    final int pid;
+    try {
+      pid = config.processes().start(command, logs.next(id));
+    } catch (final IOException e) {
+      LOG.error("slave {} cannot be started: {}", id, e.getMessage());
+      return null;
+    }
+    final int pidfd = config.processes().open(pid);
+    if (pidfd < 0) {
+      LOG.error("slave {} (process {}) ended at once: {}", id, pid, Errno.text(-pidfd));
+      return null;
+    }
+    counters.increment(MasterCounter.SLAVES_STARTED);
+    final Slave slave = add(id, pid, pidfd);
+    slave.intendedSeat(intendedSeat);
+    LOG.info(
+        "{} started {}",
+        slave,
+        intendedSeat == Seat.NONE ? "as a standby" : "for seat " + intendedSeat);
+    return slave;
+  }
+
+  private Slave add(final int id, final int pid, final int pidfd) {
+    final Slave slave = new Slave(id, pid, pidfd, System.currentTimeMillis(), loop.nowNs());
+    byPid.put(pid, slave);
+    loop.watch(pidfd, Epoll.IN, readiness -> onExit(slave));
+    return slave;
+  }
+
+  /** Somebody connected to the slaves' socket; owns the descriptor. */
+  void onConnected(final int fd) {
+    final int pid = config.processes().peerPid(fd);
+    Slave slave = byPid.get(pid);
+    if (slave == null) {
+      final int pidfd = config.processes().open(pid);
+      if (pidfd < 0) {
+        Fds.close(fd);
+        return;
+      }
+      slave = add(0, pid, pidfd);
+    } else if (slave.link() != null || !slave.state().isLive()) {
+      LOG.warn("{} connected again: only the first connection counts", slave);
+      Fds.close(fd);
+      return;
+    }
+    final Slave connected = slave;
+    final SlaveLink link =
+        new SlaveLink(
+            loop,
+            new RelayChannel(fd),
+            config.stuckNsMax(),
+            () -> kill(connected, "it reads no messages"));
+    slave.link(link);
+    loop.watch(fd, Epoll.IN | Epoll.RDHUP, readiness -> onReadable(connected, MESSAGES_PER_EVENT));
+  }
+
+  private void onReadable(final Slave slave, final int limit) {
+    final SlaveLink link = slave.link();
+    try {
+      for (int i = 0; i < limit && !link.isClosed(); i++) {
+        final RelayReader message = link.receive();
+        if (message == null) {
+          return;
+        }
+        if (slave.state().isLive()) {
+          onMessage(slave, message);
+        }
+      }
+    } catch (final RelayClosedException e) {
+      link.close();
+      // It is dying, or it only hung up: then it must not go on serving behind our back.
+      if (slave.state().isLive()) {
+        LOG.warn("{} hung up: {}", slave, e.getMessage());
+      }
+      config.processes().kill(slave.pidfd());
+    } catch (final RelayFormatException e) {
+      kill(slave, "it broke the protocol: " + e.getMessage());
+    }
+  }
+
+  /** Takes in everything that a dying slave has said. */
+  void drain(final Slave slave) {
+    if (slave.link() != null && !slave.link().isClosed()) {
+      onReadable(slave, Integer.MAX_VALUE);
+    }
+  }
+
+  private void onMessage(final Slave slave, final RelayReader message) {
+    final RelayMessageType type = message.type();
+    if (type == null) {
+      // A newer minor version may say more than we know.
+      return;
+    }
+    if (type != RelayMessageType.HELLO && !slave.isIntroduced()) {
+      throw new RelayFormatException("first message is " + type);
+    }
+    switch (type) {
+      case HELLO -> onHello(slave, message);
+      case BDEV_RESULT ->
+          events.onBdevResult(
+              slave,
+              message.id(),
+              message.sequence(),
+              message.getInt(),
+              message.getString(),
+              message.getLong());
+      case BDEV_HELD ->
+          events.onBdevHeld(slave, message.id(), BdevDescription.read(message), message.getInt());
+      case SESSION -> events.onSession(slave, message);
+      case SESSION_PREPARED -> events.onSessionPrepared(slave, message.id(), message.getLong());
+      case ANSWER -> events.onAnswer(slave, message);
+      case SESSION_CLOSED -> events.onSessionClosed(slave, message.id());
+      case SESSION_FAILED -> events.onSessionFailed(slave, message.id(), message.getString());
+      case STANDBY_READY -> events.onStandbyReady(slave);
+      case SEAT_TAKEN ->
+          events.onSeatTaken(
+              slave, (int) message.id(), message.sequence(), TakeoverReport.read(message));
+      case ADOPTED -> events.onAdopted(slave, message.hasRemaining() && message.getInt() != 0);
+      case WELCOME, SEAT, BDEV_ADD, BDEV_REMOVE, BDEV_RESIZE, RELAY, SESSION_CLOSE, SHUTDOWN ->
+          throw new RelayFormatException("a master's message came from a slave: " + type);
+    }
+  }
+
+  private void onHello(final Slave slave, final RelayReader message) {
+    final int major = message.getInt();
+    final int minor = message.getInt();
+    message.getInt();
+    final int saidId = message.getInt();
+    final String build = message.getString();
+    final int seatCount = message.getInt();
+    if (major != RelayChannel.PROTOCOL_MAJOR || slave.isIntroduced() || seatCount < 0) {
+      throw new RelayFormatException(
+          "bad introduction: protocol " + major + "." + minor + " seats=" + seatCount);
+    }
+    final List<Integer> ownedSeats = new ArrayList<>();
+    for (int i = 0; i < seatCount; i++) {
+      ownedSeats.add(message.getInt());
+    }
+    final boolean adopting = saidId != 0 && slave.id() == 0;
+    if (adopting) {
+      counters.increment(MasterCounter.SLAVES_ADOPTED);
+    }
+    final int id = slave.id() != 0 ? slave.id() : saidId != 0 ? saidId : lastId + 1;
+    lastId = Math.max(lastId, id);
+    slave.introduced(id, build, adopting);
+    LOG.info("{} connected, build {}{}", slave, build, adopting ? ", from a master before" : "");
+    tell(
+        slave,
+        channel -> {
+          channel
+              .begin(RelayMessageType.WELCOME, config.segments().instanceId(), 0)
+              .putInt(slave.id())
+              .putLong(config.idleSpinNs());
+          return true;
+        });
+    events.onIntroduced(slave, ownedSeats);
+  }
+
+  void tell(final Slave slave, final SlaveLink.Message message) {
+    if (slave.link() != null) {
+      slave.link().tell(message);
+    }
+  }
+
+  /** Ends a process that cannot be trusted any more; its death is reported when it is certain. */
+  void kill(final Slave slave, final String reason) {
+    if (slave.state().isLive()) {
+      LOG.warn("killing {}: {}", slave, reason);
+      counters.increment(MasterCounter.SLAVES_KILLED);
+      slave.state(SlaveState.STOPPING, reason);
+    }
+    if (slave.link() != null) {
+      slave.link().close();
+    }
+    config.processes().kill(slave.pidfd());
+  }
+
+  /** Asks a process to end in good order. */
+  void shutDown(final Slave slave, final String reason) {
+    slave.askedToEnd();
+    if (slave.isReachable()) {
+      tell(
+          slave,
+          channel -> {
+            channel.begin(RelayMessageType.SHUTDOWN, 0, 0);
+            return true;
+          });
+      slave.state(SlaveState.STOPPING, reason);
+    } else {
+      kill(slave, reason);
+    }
+  }
+
+  private void onExit(final Slave slave) {
+    // What it said before it died is true: an answer in the queue spares its successor the
+    // question.
+    drain(slave);
+    loop.unwatch(slave.pidfd());
+    byPid.remove(slave.pid());
+    final SlaveState before = slave.state();
+    if (before != SlaveState.STOPPING) {
+      counters.increment(MasterCounter.SLAVES_DIED);
+    }
+    slave.state(SlaveState.GONE, "its process is dead");
+    slave.release();
+    events.onDead(slave, before);
+  }
+
+  /** Lets go of every process without ending it. */
+  void release() {
+    for (final Slave slave : byPid.values()) {
+      loop.unwatch(slave.pidfd());
+      slave.release();
+    }
+    byPid.clear();
+  }
+}

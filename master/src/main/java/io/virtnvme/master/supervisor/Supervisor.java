@@ -1,0 +1,423 @@
+package io.virtnvme.master.supervisor;
+
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.virtnvme.ipc.memory.Mem;
+import io.virtnvme.ipc.relay.BdevDescription;
+import io.virtnvme.ipc.relay.RelayFormatException;
+import io.virtnvme.ipc.relay.RelayMessageType;
+import io.virtnvme.ipc.relay.RelayReader;
+import io.virtnvme.ipc.relay.TakeoverReport;
+import io.virtnvme.ipc.segment.SessionSegment;
+import io.virtnvme.ipc.segment.SessionSegment.QueueCounter;
+import io.virtnvme.master.registry.DesiredState;
+import io.virtnvme.master.relay.EventLoop;
+import io.virtnvme.master.relay.FrontEndSession;
+import io.virtnvme.master.relay.Listener;
+import io.virtnvme.master.relay.MasterCounters;
+import io.virtnvme.master.relay.Relay;
+import io.virtnvme.master.rpc.BdevSpec;
+import io.virtnvme.master.rpc.BlkControllerSpec;
+import java.io.IOException;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
+import java.util.function.BiConsumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Puts the parts together and carries events from one to the other: what a slave says, what becomes
+ * of it, and what follows for seats, sessions and bdevs. Conductor thread.
+ */
+public final class Supervisor implements Slaves.Events, Seats.Actions {
+  private static final Logger LOG = LoggerFactory.getLogger(Supervisor.class);
+
+  private final SupervisorConfig config;
+  private final EventLoop loop;
+  private final MasterCounters counters;
+  private final BiConsumer<String, ObjectNode> history;
+  private final Slaves slaves;
+  private final Seats seats;
+  private final Bdevs bdevs;
+  private final Sharing sharing;
+  private final Relay relay;
+  private final Controllers controllers;
+  private final RecoveryLog recoveries;
+  private final Watchdog watchdog;
+  private final Adoption adoption;
+  private final Shutdown shutdown;
+  private final CompletableFuture<Void> adopted = new CompletableFuture<>();
+  private Listener slaveListener;
+  private boolean changed = true;
+
+  /**
+   * Prepares everything and starts nothing.
+   *
+   * @param fileThread for work on files that may take long
+   * @param history takes events: type and particulars
+   */
+  public Supervisor(
+      final SupervisorConfig config,
+      final EventLoop loop,
+      final MasterCounters counters,
+      final Executor fileThread,
+      final BiConsumer<String, ObjectNode> history) {
+    this.config = config;
+    this.loop = loop;
+    this.counters = counters;
+    this.history = history;
+    slaves = new Slaves(config, loop, counters, this);
+    seats = new Seats(config, loop, counters, slaves, this);
+    bdevs = new Bdevs(config, loop, counters, fileThread, slaves, seats);
+    sharing = new Sharing(slaves, seats, bdevs, counters);
+    relay = new Relay(loop, config.segments(), counters, sharing);
+    sharing.relay(relay);
+    controllers =
+        new Controllers(loop, config.runDirectory().resolve("vhost"), bdevs, seats, relay);
+    recoveries = new RecoveryLog(history);
+    watchdog = new Watchdog(config, loop, seats, this::onHung);
+    adoption = new Adoption(config, loop, seats, slaves, this::onAdoptionDone);
+    shutdown = new Shutdown(config, loop, slaves, seats);
+  }
+
+  /**
+   * Opens the seats, listens for slaves, and begins to adopt or to start them.
+   *
+   * @throws IOException when a segment or the socket cannot be made
+   */
+  public void start() throws IOException {
+    seats.open();
+    for (final long id : Segments.sessionIds(config.segments())) {
+      relay.reserveId(id);
+    }
+    slaveListener =
+        Listener.seqPacket(loop, config.runDirectory().resolve("slaves.sock"), slaves::onConnected);
+    adoption.start();
+    watchdog.start();
+  }
+
+  private void onAdoptionDone() {
+    // Nobody can hand these back any more: every slave has spoken or is dead.
+    Segments.deleteSessionsExcept(config.segments(), id -> relay.session(id) != null);
+    for (final FrontEndSession session : List.copyOf(relay.sessions())) {
+      relay.resume(session);
+    }
+    seats.fillVacant();
+    touch();
+    adopted.complete(null);
+  }
+
+  /** Completes when every living slave was heard; seats without one are being filled then. */
+  public CompletableFuture<Void> adopted() {
+    return adopted;
+  }
+
+  /** Brings back what the registry says should exist; completes on the conductor. */
+  public CompletableFuture<Void> restore(final DesiredState state) {
+    CompletableFuture<Void> made = CompletableFuture.completedFuture(null);
+    for (final BdevSpec spec : state.bdevs()) {
+      made = made.thenCompose(done -> bdevs.restore(spec));
+    }
+    return made.thenAccept(
+        done -> {
+          for (final BlkControllerSpec spec : state.controllers()) {
+            controllers.restore(spec);
+          }
+          touch();
+        });
+  }
+
+  /**
+   * One turn of the conductor.
+   *
+   * @return true when work may be waiting, so that the caller does not
+   */
+  public boolean doWork() {
+    return relay.doWork();
+  }
+
+  /** Something that the control plane shows is different now. */
+  void touch() {
+    changed = true;
+  }
+
+  boolean takeChanged() {
+    final boolean was = changed;
+    changed = false;
+    return was;
+  }
+
+  Slaves slaves() {
+    return slaves;
+  }
+
+  Seats seats() {
+    return seats;
+  }
+
+  Bdevs bdevs() {
+    return bdevs;
+  }
+
+  Controllers controllers() {
+    return controllers;
+  }
+
+  Relay relay() {
+    return relay;
+  }
+
+  RecoveryLog recoveries() {
+    return recoveries;
+  }
+
+  SupervisorConfig config() {
+    return config;
+  }
+
+  MasterCounters counters() {
+    return counters;
+  }
+
+  EventLoop loop() {
+    return loop;
+  }
+
+  private void record(final String type, final Slave slave, final int seat, final String reason) {
+    history.accept(
+        type,
+        JsonNodeFactory.instance
+            .objectNode()
+            .put("slave", slave == null ? 0 : slave.id())
+            .put("pid", slave == null ? 0 : slave.pid())
+            .put("seat", seat)
+            .put("reason", reason));
+  }
+
+  // What slaves say.
+
+  @Override
+  public void onIntroduced(final Slave slave, final List<Integer> ownedSeats) {
+    touch();
+    for (final int seat : ownedSeats) {
+      if (seats.seat(seat) == null) {
+        throw new RelayFormatException("it owns seat " + seat + ", which does not exist");
+      }
+    }
+    if (slave.isAdopting()) {
+      slave.claimedSeats().addAll(ownedSeats);
+      seats.all().forEach(seat -> slave.watchedSeats().add(seat.id()));
+    } else if (ownedSeats.isEmpty()) {
+      seats.assign(slave);
+    } else {
+      throw new RelayFormatException("a new slave owns seats: " + ownedSeats);
+    }
+  }
+
+  @Override
+  public void onBdevHeld(
+      final Slave slave, final long bdevId, final BdevDescription description, final int seat) {
+    bdevs.onHeld(bdevId, description, seat);
+    touch();
+  }
+
+  @Override
+  public void onSession(final Slave slave, final RelayReader message) {
+    sharing.onHandedBack(slave, message);
+    touch();
+  }
+
+  @Override
+  public void onAdopted(final Slave slave, final boolean warm) {
+    slave.adopted();
+    for (final int seatId : slave.claimedSeats()) {
+      final Seat seat = seats.seat(seatId);
+      if (seat.owner() != slave && seat.segment().ownerPid() == slave.pid()) {
+        seats.onTaken(slave, seat, seat.segment().epoch());
+      }
+    }
+    slave.claimedSeats().clear();
+    if (warm) {
+      seats.onStandbyReady(slave);
+    }
+    for (final Seat seat : seats.all()) {
+      if (seat.owner() != slave && seat.state() != SeatState.FAILED) {
+        tellSeat(slave, seat, false);
+      }
+    }
+    record("slave_adopted", slave, slave.intendedSeat(), "the master was started again");
+    touch();
+  }
+
+  @Override
+  public void onStandbyReady(final Slave slave) {
+    seats.onStandbyReady(slave);
+    touch();
+  }
+
+  @Override
+  public void onSeatTaken(
+      final Slave slave, final int seatId, final long epoch, final TakeoverReport report) {
+    final Seat seat = seats.seat(seatId);
+    if (seat == null) {
+      throw new RelayFormatException("it took seat " + seatId + ", which does not exist");
+    }
+    final boolean isLate = epoch < seat.epoch() || (epoch == seat.epoch() && seat.owner() != null);
+    if (seat.owner() != slave && isLate) {
+      return;
+    }
+    if (seat.owner() != slave) {
+      if (seat.owner() != null) {
+        slaves.drain(seat.owner());
+      }
+      seats.onTaken(slave, seat, epoch);
+      record("seat_taken", slave, seatId, report.warm() ? "warm" : "cold");
+    }
+    recoveries.onReport(seatId, epoch, slave, report, sessionCount(seatId), queueCount(seatId));
+    touch();
+  }
+
+  private int sessionCount(final int seat) {
+    int count = 0;
+    for (final FrontEndSession session : relay.sessions()) {
+      count += session.description().seat() == seat ? 1 : 0;
+    }
+    return count;
+  }
+
+  private int queueCount(final int seat) {
+    int count = 0;
+    for (final FrontEndSession session : relay.sessions()) {
+      count += session.description().seat() == seat ? queuesInUse(session.segment()) : 0;
+    }
+    return count;
+  }
+
+  /** Queues that carried I/O; what the rings are set up for only slaves know. */
+  static int queuesInUse(final SessionSegment segment) {
+    int count = 0;
+    for (int queue = 0; queue < SessionSegment.QUEUE_COUNT_MAX; queue++) {
+      final long block = segment.queueCounters(queue);
+      final boolean used =
+          Mem.getLongAcquire(block + QueueCounter.READ_OPS.offsetBytes()) != 0
+              || Mem.getLongAcquire(block + QueueCounter.WRITE_OPS.offsetBytes()) != 0;
+      count += used ? 1 : 0;
+    }
+    return count;
+  }
+
+  @Override
+  public void onBdevResult(
+      final Slave slave,
+      final long bdevId,
+      final long sequence,
+      final int errno,
+      final String text,
+      final long blockCount) {
+    bdevs.onResult(slave, bdevId, sequence, errno, text, blockCount);
+    touch();
+  }
+
+  @Override
+  public void onAnswer(final Slave slave, final RelayReader message) {
+    sharing.onAnswer(slave, message);
+  }
+
+  @Override
+  public void onSessionPrepared(final Slave slave, final long sessionId, final long recordVersion) {
+    sharing.onPrepared(slave, sessionId, recordVersion);
+  }
+
+  @Override
+  public void onSessionClosed(final Slave slave, final long sessionId) {
+    sharing.onClosed(slave, sessionId);
+    touch();
+  }
+
+  @Override
+  public void onSessionFailed(final Slave slave, final long sessionId, final String reason) {
+    sharing.onFailed(slave, sessionId, reason);
+    touch();
+  }
+
+  @Override
+  public void onDead(final Slave slave, final SlaveState before) {
+    record("slave_ended", slave, slave.intendedSeat(), "state before: " + before);
+    sharing.onDead(slave);
+    bdevs.onDead(slave);
+    seats.onDead(slave);
+    shutdown.onDead(slave);
+    touch();
+  }
+
+  private void onHung(final Slave slave, final String reason) {
+    recoveries.onHung(slave.pid());
+    slaves.kill(slave, reason);
+    touch();
+  }
+
+  // What is decided about seats.
+
+  @Override
+  public void tellSeat(final Slave slave, final Seat seat, final boolean take) {
+    slave.watchedSeats().add(seat.id());
+    bdevs.tellSeat(slave, seat.id());
+    sharing.tellSeat(slave, seat);
+    slaves.tell(
+        slave,
+        channel -> {
+          final var writer =
+              channel
+                  .begin(RelayMessageType.SEAT, seat.id(), 0)
+                  .putInt(take ? 1 : 0)
+                  .putInt(seat.cores().size());
+          seat.cores().forEach(writer::putInt);
+          return true;
+        });
+  }
+
+  @Override
+  public void onOwned(final Seat seat, final Slave owner) {
+    bdevs.tellSeat(owner, seat.id());
+    sharing.onOwned(seat, owner);
+  }
+
+  @Override
+  public void onFailed(final Seat seat) {
+    record("seat_failed", null, seat.id(), seat.reason());
+    touch();
+  }
+
+  // The end.
+
+  /**
+   * Ends every slave in good order, then lets go of everything; completes on the conductor.
+   * Segments and the run directory are the caller's to remove.
+   */
+  public CompletableFuture<Void> stop() {
+    LOG.info("stopping {} slave(s)", slaves.all().size());
+    return shutdown
+        .start()
+        .thenAccept(
+            done -> {
+              controllers.close(true);
+              release();
+              slaveListener.close();
+            });
+  }
+
+  /** Lets go of everything and leaves slaves and guests as they are, for a successor to adopt. */
+  public void leave() {
+    seats.stop();
+    controllers.close(false);
+    slaveListener.stop();
+    release();
+  }
+
+  private void release() {
+    relay.close();
+    slaves.release();
+    seats.close();
+  }
+}
