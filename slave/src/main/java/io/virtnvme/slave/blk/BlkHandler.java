@@ -78,33 +78,38 @@ public final class BlkHandler {
     takeFront(task.iovecs(), BlkRequest.HEADER_LENGTH, task);
     final int type = Mem.getInt(scratch + BlkRequest.TYPE_OFFSET);
     final long sector = Mem.getLong(scratch + BlkRequest.SECTOR_OFFSET);
-    switch (type) {
-      case BlkRequest.TYPE_IN:
-        task.dataIovecs = task.writableIovecs();
-        task.dataIovecCount = task.writableCount();
-        return prepareTransfer(task, BlockChannel.OP_READ, sector, task.writableBytes());
-      case BlkRequest.TYPE_OUT:
-        if (readOnly) {
-          return BlkRequest.STATUS_IOERR;
-        }
-        task.flags = writeback ? 0 : BlockChannel.FLAG_DURABLE;
-        return prepareTransfer(
-            task, BlockChannel.OP_WRITE, sector, task.readableBytes() - BlkRequest.HEADER_LENGTH);
-      case BlkRequest.TYPE_FLUSH:
-        task.operation = BlockChannel.OP_FLUSH;
-        task.dataIovecCount = 0;
-        task.offsetBytes = 0;
-        task.flags = 0;
-        return PREPARED;
-      case BlkRequest.TYPE_GET_ID:
-        return answerId(task);
-      case BlkRequest.TYPE_DISCARD:
-        return discardOffered ? prepareRange(task, type) : BlkRequest.STATUS_UNSUPP;
-      case BlkRequest.TYPE_WRITE_ZEROES:
-        return writeZeroesOffered ? prepareRange(task, type) : BlkRequest.STATUS_UNSUPP;
-      default:
-        return BlkRequest.STATUS_UNSUPP;
-    }
+    return switch (type) {
+      case BlkRequest.TYPE_IN -> prepareRead(task, sector);
+      case BlkRequest.TYPE_OUT -> readOnly ? BlkRequest.STATUS_IOERR : prepareWrite(task, sector);
+      case BlkRequest.TYPE_FLUSH -> prepareFlush(task);
+      case BlkRequest.TYPE_GET_ID -> answerId(task);
+      case BlkRequest.TYPE_DISCARD ->
+          discardOffered ? prepareRange(task, type) : BlkRequest.STATUS_UNSUPP;
+      case BlkRequest.TYPE_WRITE_ZEROES ->
+          writeZeroesOffered ? prepareRange(task, type) : BlkRequest.STATUS_UNSUPP;
+      default -> BlkRequest.STATUS_UNSUPP;
+    };
+  }
+
+  private int prepareRead(final BlkTask task, final long sector) {
+    task.dataIovecs = task.writableIovecs();
+    task.dataIovecCount = task.writableCount();
+    task.flags = 0;
+    return prepareTransfer(task, BlockChannel.OP_READ, sector, task.writableBytes());
+  }
+
+  private int prepareWrite(final BlkTask task, final long sector) {
+    task.flags = writeback ? 0 : BlockChannel.FLAG_DURABLE;
+    return prepareTransfer(
+        task, BlockChannel.OP_WRITE, sector, task.readableBytes() - BlkRequest.HEADER_LENGTH);
+  }
+
+  private static int prepareFlush(final BlkTask task) {
+    task.operation = BlockChannel.OP_FLUSH;
+    task.dataIovecCount = 0;
+    task.offsetBytes = 0;
+    task.flags = 0;
+    return PREPARED;
   }
 
   private int prepareTransfer(
@@ -112,9 +117,6 @@ public final class BlkHandler {
     if (bytes <= 0) {
       counters.onGuestFault();
       return BlkRequest.STATUS_IOERR;
-    }
-    if (operation == BlockChannel.OP_READ) {
-      task.flags = 0;
     }
     return place(task, operation, sector, bytes);
   }
