@@ -1,0 +1,144 @@
+package io.virtnvme.tools.demo;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.virtnvme.tools.CommandFailedException;
+import java.io.IOException;
+import java.util.Locale;
+import java.util.Random;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** {@code virtnvme demo}. */
+@Command(
+    name = "demo",
+    mixinStandardHelpOptions = true,
+    description = {
+      "Kill the process that serves a busy disk, again and again, and show what the guest felt.",
+      "",
+      "Starts a pair in a temporary run directory and a client that writes and reads blocks which"
+          + " carry (LBA, version, checksum). Progress goes to stderr, the result to stdout.",
+      "Exit code 0 only if every request completed without error and every byte was right."
+    })
+public final class DemoCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+
+  @Option(
+      names = "--seconds",
+      paramLabel = "N",
+      defaultValue = "20",
+      description = "How long the load runs at least (default: ${DEFAULT-VALUE}).")
+  private int seconds;
+
+  @Option(
+      names = "--kills",
+      paramLabel = "K",
+      defaultValue = "5",
+      description =
+          "Kills of the active slave, at random instants spread over that time (default:"
+              + " ${DEFAULT-VALUE}). Each waits for a warm standby, so many kills take longer.")
+  private int kills;
+
+  @Option(
+      names = "--bdev",
+      paramLabel = "KIND",
+      defaultValue = "mem",
+      description = "Disk: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+  private DemoSettings.BdevChoice bdev;
+
+  @Option(names = "--json", description = "Print the result as one JSON object.")
+  private boolean json;
+
+  @Option(
+      names = "--size",
+      paramLabel = "MIB",
+      defaultValue = "64",
+      description = "Length of the disk in MiB (default: ${DEFAULT-VALUE}).")
+  private int megabytes;
+
+  @Option(
+      names = "--queue-depth",
+      paramLabel = "N",
+      defaultValue = "32",
+      description = "Requests in flight per queue (default: ${DEFAULT-VALUE}).")
+  private int queueDepth;
+
+  @Option(
+      names = "--queues",
+      paramLabel = "N",
+      defaultValue = "1",
+      description = "Queues (default: ${DEFAULT-VALUE}).")
+  private int queueCount;
+
+  @Option(names = "--packed", description = "Packed rings instead of split ones.")
+  private boolean packed;
+
+  @Option(
+      names = "--seed",
+      paramLabel = "N",
+      description = "Seed of kill instants and requests (default: random, and printed).")
+  private Long seed;
+
+  /** For picocli. */
+  public DemoCommand() {}
+
+  @Override
+  public Integer call() throws IOException {
+    check("--seconds", seconds, 1, 86_400);
+    check("--kills", kills, 0, 100_000);
+    check("--size", megabytes, 1, 65_536);
+    check("--queue-depth", queueDepth, 1, 1024);
+    check("--queues", queueCount, 1, 16);
+    final boolean twoCores = Runtime.getRuntime().availableProcessors() > 1;
+    final DemoSettings settings =
+        new DemoSettings(
+            seconds,
+            kills,
+            bdev,
+            megabytes,
+            queueDepth,
+            queueCount,
+            packed,
+            seed == null ? new Random().nextInt(Integer.MAX_VALUE) : seed,
+            twoCores ? 0 : -1,
+            twoCores ? 1 : 0);
+    final DemoRun run = new DemoRun(settings, spec.commandLine().getErr());
+    final Thread hook = new Thread(run::close, "cleanup");
+    Runtime.getRuntime().addShutdownHook(hook);
+    try {
+      final DemoReport report = run.run();
+      run.close();
+      print(report);
+      return report.isSound() ? 0 : 1;
+    } catch (final CommandFailedException | IOException e) {
+      if (run.isClosed()) {
+        // Ctrl-C: the shutdown hook has ended everything, and the failure is only its echo.
+        return 1;
+      }
+      throw e;
+    } finally {
+      run.close();
+    }
+  }
+
+  private void print(final DemoReport report) throws IOException {
+    final ObjectNode result = report.toJson();
+    spec.commandLine()
+        .getOut()
+        .println(json ? new ObjectMapper().writeValueAsString(result) : report.toText());
+    spec.commandLine().getOut().flush();
+  }
+
+  private void check(final String option, final long value, final long least, final long most) {
+    if (value < least || value > most) {
+      throw new ParameterException(
+          spec.commandLine(),
+          String.format(
+              Locale.ROOT, "%s out of range: value=%d range=%d..%d", option, value, least, most));
+    }
+  }
+}

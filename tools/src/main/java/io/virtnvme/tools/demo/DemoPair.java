@@ -1,0 +1,230 @@
+package io.virtnvme.tools.demo;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.virtnvme.ipc.segment.SegmentDirectory;
+import io.virtnvme.ipc.sys.Fds;
+import io.virtnvme.master.rpc.RpcClient;
+import io.virtnvme.tools.CommandFailedException;
+import io.virtnvme.tools.JvmCommand;
+import io.virtnvme.tools.RunDirectory;
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+
+/**
+ * The pair of the demo, in a run directory of its own, with one disk. {@link #close} ends every
+ * process that works on that directory and removes all files, whatever went before; it may be
+ * called from the shutdown hook at any moment.
+ */
+final class DemoPair implements AutoCloseable {
+  private static final Duration RPC_TIMEOUT = Duration.ofSeconds(20);
+  private static final long START_LIMIT_NS = TimeUnit.SECONDS.toNanos(60);
+  private static final long STOP_LIMIT_MS = 5000;
+  private static final long POLL_NS = 20_000_000;
+  private static final int LOG_LINES_SHOWN = 20;
+
+  private final DemoSettings settings;
+  private final Map<String, String> environment;
+  private final RunDirectory runDirectory;
+  private final Path log;
+  private Process master;
+  private RpcClient rpc;
+  private boolean closed;
+
+  /**
+   * Makes the run directory; starts nothing.
+   *
+   * @param environment for the master and its slaves, beside that of this process
+   */
+  DemoPair(final DemoSettings settings, final Map<String, String> environment) throws IOException {
+    this.settings = settings;
+    this.environment = Map.copyOf(environment);
+    // Short: the sockets below it must fit 107 bytes.
+    this.runDirectory = RunDirectory.of(Files.createTempDirectory(Path.of("/tmp"), "vn-"));
+    this.log = runDirectory.path().resolve("up.log");
+  }
+
+  RunDirectory runDirectory() {
+    return runDirectory;
+  }
+
+  Path log() {
+    return log;
+  }
+
+  /** Starts the master and waits until it answers. */
+  synchronized void startMaster() throws IOException {
+    final List<String> command =
+        JvmCommand.of(
+            List.of(
+                "up",
+                "--run-dir",
+                runDirectory.path().toString(),
+                "--cores",
+                Integer.toString(settings.slaveCore()),
+                "--standby",
+                "1"));
+    final ProcessBuilder builder =
+        new ProcessBuilder(command)
+            .redirectErrorStream(true)
+            .redirectOutput(log.toFile())
+            .redirectInput(new File("/dev/null"));
+    builder.environment().putAll(environment);
+    master = builder.start();
+  }
+
+  void awaitMaster() throws IOException {
+    final long deadlineNs = System.nanoTime() + START_LIMIT_NS;
+    while (rpc == null) {
+      checkMaster();
+      if (Files.exists(runDirectory.rpcSocket())) {
+        try {
+          rpc = runDirectory.connect(RPC_TIMEOUT);
+        } catch (final IOException e) {
+          // Bound but not listening yet; the deadline below ends this.
+          rpc = null;
+        }
+      }
+      if (System.nanoTime() - deadlineNs > 0) {
+        throw new CommandFailedException("the master did not answer in time:\n" + logTail());
+      }
+      LockSupport.parkNanos(POLL_NS);
+    }
+  }
+
+  void checkMaster() {
+    if (!master.isAlive()) {
+      throw new CommandFailedException(
+          "the master ended with exit code " + master.exitValue() + ":\n" + logTail());
+    }
+  }
+
+  /** Makes the disk and its controller. */
+  void createDisk() throws IOException {
+    final ObjectNode bdev = JsonNodeFactory.instance.objectNode();
+    bdev.put("name", DemoSettings.BDEV_NAME);
+    if (settings.bdev() == DemoSettings.BdevChoice.MEM) {
+      bdev.put("num_blocks", settings.blockCount()).put("block_size", DemoSettings.BLOCK_BYTES);
+      rpc.call("bdev_malloc_create", bdev);
+    } else {
+      final Path file = runDirectory.path().resolve("disk.img");
+      createFile(file, (long) settings.blockCount() * DemoSettings.BLOCK_BYTES);
+      bdev.put("filename", file.toString()).put("block_size", DemoSettings.BLOCK_BYTES);
+      rpc.call("bdev_uring_create", bdev);
+    }
+    rpc.call(
+        "vhost_create_blk_controller",
+        JsonNodeFactory.instance
+            .objectNode()
+            .put("ctrlr", DemoSettings.CONTROLLER_NAME)
+            .put("dev_name", DemoSettings.BDEV_NAME)
+            .put("packed_ring", settings.packed()));
+  }
+
+  private static void createFile(final Path file, final long lengthBytes) {
+    final int fd = Fds.open(file.toString(), Fds.O_RDWR | Fds.O_CREAT | Fds.O_EXCL, 0600);
+    try {
+      Fds.allocate(fd, lengthBytes);
+    } finally {
+      Fds.close(fd);
+    }
+  }
+
+  Path socket() {
+    return runDirectory.controllerSocket(DemoSettings.CONTROLLER_NAME);
+  }
+
+  JsonNode recoveries() throws IOException {
+    return rpc.call("virtnvme_get_recoveries", null);
+  }
+
+  /**
+   * The process that serves the disk, once a warm standby is there too.
+   *
+   * @param deadPid the one killed last, which the master may not have noticed yet; 0 for none
+   * @return its pid, or 0 while there is no standby
+   */
+  int activePidWithStandby(final int deadPid) throws IOException {
+    checkMaster();
+    int active = 0;
+    boolean standby = false;
+    for (final JsonNode slave : rpc.call("virtnvme_get_slaves", null)) {
+      final String state = slave.path("state").asText();
+      final int pid = slave.path("pid").asInt();
+      if (state.equals("failed")) {
+        throw new CommandFailedException(
+            "the slave has failed: " + slave.path("reason").asText() + "\n" + logTail());
+      }
+      if (state.equals("active") && pid != deadPid) {
+        active = pid;
+      }
+      standby |= state.equals("standby") && pid != deadPid;
+    }
+    return standby ? active : 0;
+  }
+
+  /** Waits for a slave that serves and a warm standby beside it. */
+  void awaitStandby() throws IOException {
+    final long deadlineNs = System.nanoTime() + START_LIMIT_NS;
+    while (activePidWithStandby(0) == 0) {
+      if (System.nanoTime() - deadlineNs > 0) {
+        throw new CommandFailedException("no warm standby in time:\n" + logTail());
+      }
+      LockSupport.parkNanos(POLL_NS);
+    }
+  }
+
+  /** The last lines that master and slaves wrote. */
+  String logTail() {
+    try {
+      final List<String> lines = Files.readAllLines(log);
+      return String.join(
+          "\n", lines.subList(Math.max(0, lines.size() - LOG_LINES_SHOWN), lines.size()));
+    } catch (final IOException e) {
+      return "(no log: " + e.getMessage() + ")";
+    }
+  }
+
+  @Override
+  public synchronized void close() {
+    if (closed) {
+      return;
+    }
+    closed = true;
+    if (rpc != null) {
+      rpc.close();
+    }
+    if (master != null) {
+      master.destroy();
+      awaitEnd(master);
+      master.destroyForcibly();
+    }
+    Leftovers.endProcessesOf(runDirectory.path());
+    try {
+      final SegmentDirectory segments = runDirectory.segments();
+      if (segments != null) {
+        Leftovers.delete(segments.path());
+      }
+      Leftovers.delete(runDirectory.path());
+    } catch (final IOException e) {
+      System.err.println(
+          "virtnvme demo: cannot remove " + runDirectory.path() + ": " + e.getMessage());
+    }
+  }
+
+  private static void awaitEnd(final Process process) {
+    try {
+      process.waitFor(STOP_LIMIT_MS, TimeUnit.MILLISECONDS);
+    } catch (final InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+}

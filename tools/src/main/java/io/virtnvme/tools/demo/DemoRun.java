@@ -1,0 +1,176 @@
+package io.virtnvme.tools.demo;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.virtnvme.tools.CommandFailedException;
+import io.virtnvme.tools.load.LoadProgress;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Random;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+
+/**
+ * One demo from start to end. {@link #run} on the main thread; {@link #close} from there or from
+ * the shutdown hook.
+ */
+final class DemoRun implements AutoCloseable {
+  private static final long TICK_NS = TimeUnit.SECONDS.toNanos(1);
+  private static final long POLL_NS = TimeUnit.MILLISECONDS.toNanos(50);
+  private static final long WARM_UP_NS = TimeUnit.SECONDS.toNanos(2);
+  private static final long STANDBY_LIMIT_NS = TimeUnit.SECONDS.toNanos(120);
+  private static final long SETTLE_NS = TimeUnit.MILLISECONDS.toNanos(250);
+  private static final long KILL_JITTER_NS = TimeUnit.MILLISECONDS.toNanos(20);
+
+  /**
+   * A blackout begins when the last completion of the dead slave was seen, right after the kill.
+   */
+  private static final long GAP_START_NS = TimeUnit.MICROSECONDS.toNanos(500);
+
+  private static final int PLOT_BEFORE_MS = 6;
+  private static final int PLOT_AFTER_MS = 26;
+
+  private final DemoSettings settings;
+  private final PrintWriter err;
+  private final Blackouts blackouts = new Blackouts();
+  private final Random random;
+  private volatile DemoPair pair;
+  private volatile DemoClient client;
+  private volatile boolean closed;
+  private long startNs;
+  private long lastTickNs;
+  private long lastTickIos;
+  private long lastTickBytes;
+
+  DemoRun(final DemoSettings settings, final PrintWriter err) {
+    this.settings = settings;
+    this.err = err;
+    this.random = new Random(settings.seed());
+  }
+
+  DemoReport run() throws IOException {
+    pair = new DemoPair(settings, Map.of());
+    say("seed %d, run directory %s", settings.seed(), pair.runDirectory().path());
+    pair.startMaster();
+    pair.awaitMaster();
+    pair.createDisk();
+    say("master and slave run; waiting for a warm standby");
+    awaitStandby(0);
+    client = new DemoClient(settings, pair, Map.of());
+    client.awaitRunning(pair);
+    startNs = System.nanoTime();
+    lastTickNs = startNs;
+    killAndWatch();
+    client.check();
+    final double loadSeconds = (System.nanoTime() - startNs) / 1e9;
+    say("load done; reading the whole disk back");
+    final JsonNode result = client.finish();
+    return new DemoReport(settings, result, blackouts, pair.recoveries(), loadSeconds);
+  }
+
+  private void killAndWatch() throws IOException {
+    final long endNs = startNs + TimeUnit.SECONDS.toNanos(settings.seconds());
+    final long slotNs = Math.max(0, endNs - startNs - WARM_UP_NS) / Math.max(1, settings.kills());
+    int killed = 0;
+    for (int i = 0; i < settings.kills(); i++) {
+      final long offsetNs = (long) (random.nextDouble() * slotNs);
+      watchUntil(startNs + WARM_UP_NS + i * slotNs + offsetNs);
+      killed = killOnce(i + 1, awaitStandby(killed));
+    }
+    watchUntil(endNs);
+  }
+
+  private int awaitStandby(final int deadPid) throws IOException {
+    final long deadlineNs = System.nanoTime() + STANDBY_LIMIT_NS;
+    for (; ; ) {
+      final int pid = pair.activePidWithStandby(deadPid);
+      if (pid != 0) {
+        return pid;
+      }
+      if (System.nanoTime() - deadlineNs > 0) {
+        throw new CommandFailedException("no warm standby in time:\n" + pair.logTail());
+      }
+      watchUntil(System.nanoTime() + POLL_NS);
+    }
+  }
+
+  private int killOnce(final int number, final int pid) {
+    final long jitterNs = (long) (random.nextDouble() * KILL_JITTER_NS);
+    final long killNs = Killer.kill(pid, settings.slaveCore(), jitterNs);
+    final LoadProgress progress = client.progress();
+    // Until completions flow again; a client that sees none for long gives up by itself.
+    while (progress.lastCompletionNs() - killNs < SETTLE_NS) {
+      client.check();
+      LockSupport.parkNanos(POLL_NS);
+    }
+    final long blackoutNs = progress.blackoutNs(killNs, GAP_START_NS);
+    blackouts.add(blackoutNs);
+    say(
+        "kill %d of %d: slave %d, blackout %.2f ms  |%s| %d ms",
+        number,
+        settings.kills(),
+        pid,
+        blackoutNs / 1e6,
+        Sparkline.of(progress.iosPerMilli(killNs, PLOT_BEFORE_MS, PLOT_AFTER_MS)),
+        PLOT_BEFORE_MS + PLOT_AFTER_MS);
+    return pid;
+  }
+
+  private void watchUntil(final long deadlineNs) {
+    for (; ; ) {
+      final long nowNs = System.nanoTime();
+      if (client != null) {
+        client.check();
+        if (nowNs - lastTickNs >= TICK_NS) {
+          tick(nowNs);
+        }
+      }
+      final long leftNs = deadlineNs - nowNs;
+      if (leftNs <= 0) {
+        return;
+      }
+      LockSupport.parkNanos(Math.min(leftNs, POLL_NS));
+    }
+  }
+
+  private void tick(final long nowNs) {
+    final LoadProgress progress = client.progress();
+    final long ios = progress.ios();
+    final long bytes = progress.bytes();
+    final double seconds = (nowNs - lastTickNs) / 1e9;
+    say(
+        "%5.1f s  %,9.0f IO/s  %,6.0f MiB/s  errors %d  verified %,d blocks",
+        (nowNs - startNs) / 1e9,
+        (ios - lastTickIos) / seconds,
+        (bytes - lastTickBytes) / seconds / (1 << 20),
+        progress.errors(),
+        progress.verifiedBlocks());
+    lastTickNs = nowNs;
+    lastTickIos = ios;
+    lastTickBytes = bytes;
+  }
+
+  private void say(final String format, final Object... arguments) {
+    if (!closed) {
+      err.println(String.format(Locale.ROOT, format, arguments));
+      err.flush();
+    }
+  }
+
+  /** Whether everything was ended already, for good or from the shutdown hook. */
+  boolean isClosed() {
+    return closed;
+  }
+
+  @Override
+  public synchronized void close() {
+    closed = true;
+    if (client != null) {
+      client.close();
+    }
+    if (pair != null) {
+      pair.close();
+    }
+  }
+}

@@ -1,0 +1,41 @@
+package io.virtnvme.tools.demo;
+
+/**
+ * What a demo does.
+ *
+ * @param seconds how long the load runs at least
+ * @param kills SIGKILLs of the active slave, spread over that time
+ * @param bdev kind of disk
+ * @param megabytes length of the disk
+ * @param queueDepth requests in flight per queue
+ * @param queueCount queues
+ * @param packed packed rings
+ * @param seed of the instants of the kills and of the order of requests
+ * @param clientCore core of the client's polling thread, -1 for anywhere
+ * @param slaveCore core of the slave's reactor
+ */
+record DemoSettings(
+    int seconds,
+    int kills,
+    BdevChoice bdev,
+    int megabytes,
+    int queueDepth,
+    int queueCount,
+    boolean packed,
+    long seed,
+    int clientCore,
+    int slaveCore) {
+  /** Kinds of disk that the demo can make. */
+  enum BdevChoice {
+    MEM,
+    URING
+  }
+
+  static final String BDEV_NAME = "demo0";
+  static final String CONTROLLER_NAME = "demo";
+  static final int BLOCK_BYTES = 4096;
+
+  int blockCount() {
+    return (int) (((long) megabytes << 20) / BLOCK_BYTES);
+  }
+}

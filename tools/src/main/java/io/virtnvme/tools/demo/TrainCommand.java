@@ -1,0 +1,125 @@
+package io.virtnvme.tools.demo;
+
+import io.virtnvme.tools.CommandFailedException;
+import io.virtnvme.tools.JvmCommand;
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/**
+ * {@code virtnvme train}: lets a pair and a client run for a moment, each process recording the
+ * classes that it loads, and makes one class-data archive of them all. Called by the launcher.
+ */
+@Command(
+    name = "train",
+    hidden = true,
+    mixinStandardHelpOptions = true,
+    description = "Make the class-data archive that makes starts fast.")
+public final class TrainCommand implements Callable<Integer> {
+  private static final DemoSettings SETTINGS =
+      new DemoSettings(1, 0, DemoSettings.BdevChoice.MEM, 4, 8, 1, false, 1, -1, 0);
+  private static final long DUMP_LIMIT_MINUTES = 2;
+
+  @Option(names = "--archive", required = true, description = "File to write.")
+  private Path archive;
+
+  /** For picocli. */
+  public TrainCommand() {}
+
+  @Override
+  public Integer call() throws IOException, InterruptedException {
+    final Path folder = Files.createTempDirectory(Path.of("/tmp"), "vt-");
+    try {
+      // By the environment, since a master does not hand such a flag on to its slaves.
+      runPair(
+          Map.of(
+              "JAVA_TOOL_OPTIONS",
+              "-Xshare:auto -XX:DumpLoadedClassList=" + folder.resolve("%p.classes")));
+      final Path all = folder.resolve("all");
+      Files.write(all, merge(folder));
+      dump(all);
+      return 0;
+    } finally {
+      Leftovers.delete(folder);
+    }
+  }
+
+  private static void runPair(final Map<String, String> recording) throws IOException {
+    try (DemoPair pair = new DemoPair(SETTINGS, recording)) {
+      Runtime.getRuntime().addShutdownHook(new Thread(pair::close, "cleanup"));
+      pair.startMaster();
+      pair.awaitMaster();
+      pair.createDisk();
+      pair.awaitStandby();
+      try (DemoClient client = new DemoClient(SETTINGS, pair, recording)) {
+        client.awaitRunning(pair);
+        client.finish();
+      }
+      pair.recoveries();
+      runCommand(pair, recording);
+    }
+  }
+
+  private static void runCommand(final DemoPair pair, final Map<String, String> recording)
+      throws IOException {
+    final ProcessBuilder builder =
+        new ProcessBuilder(
+                JvmCommand.of(
+                    List.of("status", "--run-dir", pair.runDirectory().path().toString())))
+            .redirectErrorStream(true)
+            .redirectOutput(new File("/dev/null"));
+    builder.environment().putAll(recording);
+    final Process status = builder.start();
+    try {
+      status.waitFor(DUMP_LIMIT_MINUTES, TimeUnit.MINUTES);
+    } catch (final InterruptedException e) {
+      Thread.currentThread().interrupt();
+    } finally {
+      status.destroyForcibly();
+    }
+  }
+
+  /** What any of the processes loaded, each line once. */
+  private static Set<String> merge(final Path folder) throws IOException {
+    final Set<String> lines = new LinkedHashSet<>();
+    final List<Path> lists = new ArrayList<>();
+    try (Stream<Path> files = Files.list(folder)) {
+      files.filter(file -> file.toString().endsWith(".classes")).sorted().forEach(lists::add);
+    }
+    if (lists.isEmpty()) {
+      throw new CommandFailedException("no process left a list of classes");
+    }
+    for (final Path list : lists) {
+      lines.addAll(Files.readAllLines(list));
+    }
+    return lines;
+  }
+
+  private void dump(final Path classList) throws IOException, InterruptedException {
+    final List<String> command =
+        JvmCommand.jvm(
+            List.of(
+                "-Xshare:dump",
+                "-XX:SharedClassListFile=" + classList,
+                "-XX:SharedArchiveFile=" + archive));
+    final Process process = new ProcessBuilder(command).inheritIO().start();
+    try {
+      if (!process.waitFor(DUMP_LIMIT_MINUTES, TimeUnit.MINUTES) || process.exitValue() != 0) {
+        throw new CommandFailedException("the JVM made no archive: " + String.join(" ", command));
+      }
+    } finally {
+      process.destroyForcibly();
+    }
+  }
+}

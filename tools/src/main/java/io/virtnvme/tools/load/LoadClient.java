@@ -1,0 +1,400 @@
+package io.virtnvme.tools.load;
+
+import io.virtnvme.ipc.sys.Threads;
+import io.virtnvme.ipc.vhostuser.VhostUserFrontEnd;
+import io.virtnvme.ipc.vhostuser.VhostUserFrontEndConfig;
+import io.virtnvme.ipc.vhostuser.VhostUserFrontEndException;
+import io.virtnvme.ipc.virtio.BlkConfig;
+import io.virtnvme.ipc.virtio.BlkFeature;
+import io.virtnvme.ipc.virtio.BlkRequest;
+import io.virtnvme.ipc.virtio.DriverQueue;
+import io.virtnvme.ipc.virtio.VirtioFeature;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import org.HdrHistogram.Histogram;
+
+/**
+ * Keeps a disk busy and checks everything it answers. One thread polls; it allocates nothing while
+ * the load runs, and tells what it sees through {@link LoadProgress}.
+ */
+final class LoadClient implements AutoCloseable {
+  /** Shorter gaps between completions are no blackout of anything. */
+  static final long GAP_LEAST_NS = 100_000;
+
+  private static final int QUEUE_SIZE_LEAST = 128;
+  private static final int FLUSH_ONE_IN = 256;
+  private static final int PLACE_ATTEMPTS = 16;
+  private static final int SECTORS_PER_BLOCK = BlockPattern.BLOCK_BYTES / BlkRequest.SECTOR_BYTES;
+  private static final long RECONNECT_CHECK_NS = 20_000_000;
+  private static final long LATENCY_MAX_NS = 600_000_000_000L;
+  private static final int REAP_LIMIT = 64;
+
+  private final LoadSettings settings;
+  private final LoadProgress progress;
+  private final VhostUserFrontEnd frontEnd;
+  private final BlockChecker checker;
+  private final Histogram latencies = new Histogram(1, LATENCY_MAX_NS, 3);
+  private final int queueSize;
+  private final RequestTable[] tables;
+
+  private long randomState;
+  private boolean readingBack;
+  private int nextReadBackBlock;
+  private long readBackBlocks;
+  private int outstanding;
+  private long lastCompletionNs;
+  private long nextReconnectCheckNs;
+  private long reconnects;
+  private long ios;
+  private long bytes;
+  private long errors;
+  private int firstErrorStatus = -1;
+  private int firstErrorType;
+  private int firstErrorBlock;
+
+  LoadClient(final LoadSettings settings, final LoadProgress progress) {
+    this.settings = settings;
+    this.progress = progress;
+    this.queueSize =
+        Math.max(QUEUE_SIZE_LEAST, Integer.highestOneBit(settings.queueDepth() * 2 - 1));
+    this.checker = new BlockChecker(settings.salt(), settings.blockCount());
+    this.randomState = settings.seed() == 0 ? 1 : settings.seed();
+    final int ioBytesMax = settings.ioBlocksMax() * BlockPattern.BLOCK_BYTES;
+    this.frontEnd =
+        VhostUserFrontEnd.connect(
+            new VhostUserFrontEndConfig()
+                .socketPath(settings.socketPath())
+                .queueCount(settings.queueCount())
+                .queueSize(queueSize)
+                .packed(settings.packed())
+                .deviceFeatures(
+                    VirtioFeature.of(
+                        BlkFeature.FLUSH, BlkFeature.BLK_SIZE, BlkFeature.SEG_MAX, BlkFeature.MQ))
+                .memoryBytes(
+                    settings.queueCount()
+                        * (RequestTable.bufferBytes(queueSize, ioBytesMax) + (1 << 20))));
+    this.tables = new RequestTable[settings.queueCount()];
+    for (int i = 0; i < tables.length; i++) {
+      tables[i] =
+          new RequestTable(
+              queueSize,
+              frontEnd.dataGuestAddress() + i * RequestTable.bufferBytes(queueSize, ioBytesMax),
+              ioBytesMax,
+              settings.ioBlocksMax());
+    }
+  }
+
+  /** Throws when the disk is shorter than what the load wants to use. */
+  void checkCapacity() {
+    final byte[] config = frontEnd.readConfig(BlkConfig.LENGTH);
+    final long sectors =
+        ByteBuffer.wrap(config).order(ByteOrder.LITTLE_ENDIAN).getLong(BlkConfig.CAPACITY_OFFSET);
+    final long needed = (long) settings.blockCount() * SECTORS_PER_BLOCK;
+    if (sectors < needed) {
+      throw new LoadException("the disk is too short: sectors=" + sectors + " needed=" + needed);
+    }
+  }
+
+  /** Runs until the watcher says that it is enough, then reads the whole disk back. */
+  LoadResult run() {
+    if (settings.core() >= 0) {
+      Threads.pinTo(settings.core());
+    }
+    lastCompletionNs = System.nanoTime();
+    progress.start(lastCompletionNs);
+    progress.state(LoadProgress.State.RUNNING);
+    String message = "";
+    try {
+      while (progress.command() == LoadProgress.COMMAND_RUN && errors == 0) {
+        step(true);
+      }
+      drain();
+      if (errors == 0) {
+        progress.state(LoadProgress.State.READING_BACK);
+        readBack();
+      }
+    } catch (final LoadException e) {
+      message = e.getMessage();
+    }
+    return result(message);
+  }
+
+  private void drain() {
+    while (outstanding > 0) {
+      step(false);
+    }
+  }
+
+  private void readBack() {
+    readingBack = true;
+    while (nextReadBackBlock < checker.blockCount()) {
+      step(true);
+    }
+    drain();
+  }
+
+  private void step(final boolean submit) {
+    int completed = 0;
+    final long nowNs = System.nanoTime();
+    for (int i = 0; i < tables.length; i++) {
+      completed += reap(frontEnd.queue(i), tables[i], nowNs);
+    }
+    if (completed > 0) {
+      onCompletions(nowNs, completed);
+    } else if (outstanding > 0 && nowNs - lastCompletionNs > RECONNECT_CHECK_NS) {
+      onStall(nowNs);
+    }
+    if (submit) {
+      for (int i = 0; i < tables.length; i++) {
+        fill(i, nowNs);
+      }
+    }
+    if (completed == 0) {
+      Thread.onSpinWait();
+    }
+  }
+
+  private void onCompletions(final long nowNs, final int completed) {
+    if (nowNs - lastCompletionNs >= GAP_LEAST_NS) {
+      progress.onGap(lastCompletionNs, nowNs, outstanding + completed);
+    }
+    progress.onBatch(nowNs, completed, ios, bytes, errors, checker.verifiedBlocks());
+    lastCompletionNs = nowNs;
+  }
+
+  private int reap(final DriverQueue queue, final RequestTable table, final long nowNs) {
+    int completed = 0;
+    while (completed < REAP_LIMIT) {
+      final int token = queue.poll();
+      if (token == DriverQueue.NONE) {
+        break;
+      }
+      onCompletion(queue, table, token, nowNs);
+      queue.reclaim(token);
+      completed++;
+    }
+    outstanding -= completed;
+    return completed;
+  }
+
+  private void onCompletion(
+      final DriverQueue queue, final RequestTable table, final int token, final long nowNs) {
+    final int status = queue.status(token);
+    final int block = table.block(token);
+    final int count = table.count(token);
+    ios++;
+    bytes += (long) count * BlockPattern.BLOCK_BYTES;
+    latencies.recordValue(Math.max(1, Math.min(LATENCY_MAX_NS, nowNs - table.submittedNs(token))));
+    if (status != BlkRequest.STATUS_OK) {
+      onError(status, table.type(token), block, count);
+      return;
+    }
+    switch (table.type(token)) {
+      case BlkRequest.TYPE_OUT -> checker.endWrite(block, count);
+      case BlkRequest.TYPE_IN -> {
+        final long address = frontEnd.toHost(table.bufferGuestAddress(token));
+        final int wrong = checker.endRead(block, count, address, table.low(token));
+        errors += wrong;
+        if (readingBack) {
+          readBackBlocks += count - wrong;
+        }
+      }
+      default -> {
+        // A flush has nothing to check while the host lives.
+      }
+    }
+  }
+
+  private void onError(final int status, final int type, final int block, final int count) {
+    if (errors++ == 0) {
+      firstErrorStatus = status;
+      firstErrorType = type;
+      firstErrorBlock = block;
+    }
+    if (type == BlkRequest.TYPE_OUT) {
+      checker.failWrite(block, count);
+    }
+  }
+
+  private void fill(final int index, final long nowNs) {
+    final DriverQueue queue = frontEnd.queue(index);
+    if (queue.inFlightCount() > settings.queueDepth() / 2) {
+      // In bursts, so that the slave has work in hand most of the time although checking takes us
+      // longer than it takes the slave to copy: a kill then finds requests in flight.
+      return;
+    }
+    final RequestTable table = tables[index];
+    boolean added = false;
+    while (queue.inFlightCount() < settings.queueDepth()) {
+      if (!(readingBack ? addReadBack(queue, table, nowNs) : addRandom(queue, table, nowNs))) {
+        break;
+      }
+      outstanding++;
+      added = true;
+    }
+    if (added && queue.publish()) {
+      frontEnd.kick(index);
+    }
+  }
+
+  private boolean addReadBack(final DriverQueue queue, final RequestTable table, final long nowNs) {
+    final int left = checker.blockCount() - nextReadBackBlock;
+    final int count = Math.min(left, settings.ioBlocksMax());
+    if (count == 0 || !add(queue, table, BlkRequest.TYPE_IN, nextReadBackBlock, count, nowNs)) {
+      return false;
+    }
+    nextReadBackBlock += count;
+    return true;
+  }
+
+  private boolean addRandom(final DriverQueue queue, final RequestTable table, final long nowNs) {
+    final long random = nextRandom();
+    if (random % FLUSH_ONE_IN == 0) {
+      return add(queue, table, BlkRequest.TYPE_FLUSH, 0, 0, nowNs);
+    }
+    final int count = randomCount();
+    if ((random >>> 16) % 100 < settings.readPercent()) {
+      return add(queue, table, BlkRequest.TYPE_IN, randomBlock(count), count, nowNs);
+    }
+    for (int i = 0; i < PLACE_ATTEMPTS; i++) {
+      final int block = randomBlock(count);
+      // As a file system would: no two writes of one block at the same time.
+      if (!checker.isBusy(block, count)) {
+        return add(queue, table, BlkRequest.TYPE_OUT, block, count, nowNs);
+      }
+    }
+    return false;
+  }
+
+  private boolean add(
+      final DriverQueue queue,
+      final RequestTable table,
+      final int type,
+      final int block,
+      final int count,
+      final long nowNs) {
+    final int token = queue.begin(type, (long) block * SECTORS_PER_BLOCK);
+    if (token == DriverQueue.NONE) {
+      return false;
+    }
+    final long guestAddress = table.bufferGuestAddress(token);
+    if (count > 0) {
+      addData(queue, guestAddress, count, type == BlkRequest.TYPE_IN);
+    }
+    if (!queue.add()) {
+      return false;
+    }
+    if (type == BlkRequest.TYPE_OUT) {
+      checker.beginWrite(block, count, frontEnd.toHost(guestAddress));
+    } else if (type == BlkRequest.TYPE_IN) {
+      checker.beginRead(block, count, table.low(token));
+    }
+    table.set(token, type, block, count, nowNs);
+    return true;
+  }
+
+  /** One segment, or two that meet at some sector. */
+  private void addData(
+      final DriverQueue queue, final long guestAddress, final int count, final boolean read) {
+    final int lengthBytes = count * BlockPattern.BLOCK_BYTES;
+    final long random = nextRandom();
+    final int cut =
+        random % 4 != 0
+            ? 0
+            : (int) ((random >>> 8) % (lengthBytes / BlkRequest.SECTOR_BYTES))
+                * BlkRequest.SECTOR_BYTES;
+    if (cut > 0) {
+      queue.data(guestAddress, cut, read);
+    }
+    queue.data(guestAddress + cut, lengthBytes - cut, read);
+  }
+
+  /** Half of the requests have one block, the others a power of two up to the longest. */
+  private int randomCount() {
+    final long random = nextRandom();
+    if ((random & 1) == 0) {
+      return 1;
+    }
+    final int sizes = Integer.numberOfTrailingZeros(Integer.highestOneBit(settings.ioBlocksMax()));
+    return 1 << ((random >>> 8) % (sizes + 1));
+  }
+
+  private int randomBlock(final int count) {
+    return (int) (nextRandom() % (checker.blockCount() - count + 1));
+  }
+
+  /** Never negative. */
+  private long nextRandom() {
+    long x = randomState;
+    x ^= x << 13;
+    x ^= x >>> 7;
+    x ^= x << 17;
+    randomState = x;
+    return x >>> 1;
+  }
+
+  private void onStall(final long nowNs) {
+    if (nowNs - lastCompletionNs > settings.stallLimitMs() * 1_000_000L) {
+      throw new LoadException(
+          "no completion for "
+              + settings.stallLimitMs()
+              + " ms with "
+              + outstanding
+              + " requests in flight");
+    }
+    if (nowNs - nextReconnectCheckNs < 0) {
+      return;
+    }
+    nextReconnectCheckNs = nowNs + RECONNECT_CHECK_NS;
+    if (!frontEnd.isConnected()) {
+      try {
+        frontEnd.reconnect();
+        reconnects++;
+      } catch (final VhostUserFrontEndException e) {
+        if (!e.disconnected()) {
+          throw new LoadException("cannot reconnect: " + e.getMessage());
+        }
+      }
+    }
+  }
+
+  private LoadResult result(final String failure) {
+    long faults = 0;
+    for (int i = 0; i < tables.length; i++) {
+      faults += frontEnd.queue(i).faultCount();
+    }
+    return new LoadResult(
+        ios,
+        bytes,
+        errors + faults,
+        checker.verifiedBlocks(),
+        checker.overlappedBlocks(),
+        readBackBlocks,
+        checker.blockCount(),
+        latencies.getValueAtPercentile(50),
+        latencies.getValueAtPercentile(99),
+        latencies.getMaxValue(),
+        reconnects,
+        failure.isEmpty() ? describeErrors(faults) : failure);
+  }
+
+  private String describeErrors(final long faults) {
+    if (firstErrorStatus >= 0) {
+      return "request of type "
+          + firstErrorType
+          + " at block "
+          + firstErrorBlock
+          + " ended with status "
+          + firstErrorStatus;
+    }
+    if (faults > 0) {
+      return faults + " completions of requests that were not in flight";
+    }
+    return checker.describeWrong();
+  }
+
+  @Override
+  public void close() {
+    frontEnd.close();
+  }
+}

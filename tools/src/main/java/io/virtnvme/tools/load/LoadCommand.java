@@ -1,0 +1,115 @@
+package io.virtnvme.tools.load;
+
+import io.virtnvme.ipc.vhostuser.VhostUserFrontEndException;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** {@code virtnvme load}: the client process of the demo. */
+@Command(
+    name = "load",
+    hidden = true,
+    mixinStandardHelpOptions = true,
+    description = "Run the verifying load of the demo against a vhost-user-blk socket.")
+public final class LoadCommand implements Callable<Integer> {
+  private static final int BLOCK_COUNT_MAX = 1 << 26;
+
+  @Spec private CommandSpec spec;
+
+  @Option(names = "--socket", required = true, description = "vhost-user socket of the disk.")
+  private String socketPath;
+
+  @Option(names = "--progress", required = true, description = "Progress file of the watcher.")
+  private Path progressPath;
+
+  @Option(
+      names = "--blocks",
+      defaultValue = "16384",
+      description = "Blocks of 4 KiB to use; all must be zero (default: ${DEFAULT-VALUE}).")
+  private int blockCount;
+
+  @Option(names = "--queue-depth", defaultValue = "32", description = "Requests per queue.")
+  private int queueDepth;
+
+  @Option(names = "--queues", defaultValue = "1", description = "Queues.")
+  private int queueCount;
+
+  @Option(names = "--packed", description = "Packed rings.")
+  private boolean packed;
+
+  @Option(names = "--io-blocks-max", defaultValue = "32", description = "Longest request, 4 KiB.")
+  private int ioBlocksMax;
+
+  @Option(names = "--read-percent", defaultValue = "50", description = "Share of reads.")
+  private int readPercent;
+
+  @Option(names = "--seed", defaultValue = "1", description = "Seed of the order of requests.")
+  private long seed;
+
+  @Option(names = "--core", defaultValue = "-1", description = "Core of the polling thread.")
+  private int core;
+
+  @Option(
+      names = "--stall-limit-ms",
+      defaultValue = "30000",
+      description = "Without a completion for so long the disk counts as dead.")
+  private int stallLimitMs;
+
+  /** For picocli. */
+  public LoadCommand() {}
+
+  @Override
+  public Integer call() {
+    check("--blocks", blockCount, ioBlocksMax, BLOCK_COUNT_MAX);
+    check("--queue-depth", queueDepth, 1, 1024);
+    check("--queues", queueCount, 1, 64);
+    check("--io-blocks-max", ioBlocksMax, 1, 256);
+    check("--read-percent", readPercent, 0, 100);
+    final LoadSettings settings =
+        new LoadSettings(
+            socketPath,
+            progressPath,
+            blockCount,
+            queueDepth,
+            queueCount,
+            packed,
+            ioBlocksMax,
+            readPercent,
+            seed,
+            System.nanoTime() ^ ProcessHandle.current().pid(),
+            core,
+            stallLimitMs);
+    try (LoadProgress progress = LoadProgress.open(progressPath)) {
+      return run(settings, progress);
+    }
+  }
+
+  private int run(final LoadSettings settings, final LoadProgress progress) {
+    final PrintWriter err = spec.commandLine().getErr();
+    try (LoadClient client = new LoadClient(settings, progress)) {
+      client.checkCapacity();
+      final LoadResult result = client.run();
+      progress.state(result.isSound() ? LoadProgress.State.DONE : LoadProgress.State.FAILED);
+      final PrintWriter out = spec.commandLine().getOut();
+      out.println(result.toJson());
+      out.flush();
+      return result.isSound() ? 0 : 1;
+    } catch (final VhostUserFrontEndException | LoadException e) {
+      progress.state(LoadProgress.State.FAILED);
+      err.println("virtnvme load: " + e.getMessage());
+      return 1;
+    }
+  }
+
+  private void check(final String option, final int value, final int least, final int most) {
+    if (value < least || value > most) {
+      throw new picocli.CommandLine.ParameterException(
+          spec.commandLine(),
+          option + " out of range: value=" + value + " range=" + least + ".." + most);
+    }
+  }
+}

@@ -1,0 +1,33 @@
+package io.virtnvme.tools.load;
+
+import java.nio.file.Path;
+
+/**
+ * What a load client does.
+ *
+ * @param socketPath vhost-user socket of the disk
+ * @param progressPath file of {@link LoadProgress}, made by the watcher
+ * @param blockCount blocks of 4 KiB that the load uses, all zero at the start
+ * @param queueDepth requests kept in flight on each queue
+ * @param queueCount queues
+ * @param packed packed rings instead of split ones
+ * @param ioBlocksMax longest request, in blocks of 4 KiB
+ * @param readPercent share of reads, 0..100
+ * @param seed of the order of requests
+ * @param salt of the data written; differs from run to run
+ * @param core where the polling thread runs, -1 for anywhere
+ * @param stallLimitMs time without a completion after which the disk counts as dead
+ */
+public record LoadSettings(
+    String socketPath,
+    Path progressPath,
+    int blockCount,
+    int queueDepth,
+    int queueCount,
+    boolean packed,
+    int ioBlocksMax,
+    int readPercent,
+    long seed,
+    long salt,
+    int core,
+    int stallLimitMs) {}
