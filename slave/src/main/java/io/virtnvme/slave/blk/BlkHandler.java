@@ -118,7 +118,9 @@ public final class BlkHandler {
       counters.onGuestFault();
       return BlkRequest.STATUS_IOERR;
     }
-    return place(task, operation, sector, bytes);
+    return bytes > BlkLimits.REQUEST_BYTES_MAX
+        ? BlkRequest.STATUS_IOERR
+        : place(task, operation, sector, bytes);
   }
 
   /** Checks a range against the disk without overflow, whatever the guest asked for. */

@@ -10,6 +10,12 @@ public final class BlkLimits {
   /** Bytes of one segment: size_max. */
   public static final int SIZE_MAX_BYTES = 1 << 20;
 
+  /**
+   * Bytes of one transfer, also of a driver that does not look at size_max (a reactor must not be
+   * held up for long).
+   */
+  public static final long REQUEST_BYTES_MAX = (long) SEG_MAX * SIZE_MAX_BYTES;
+
   /** Ranges in one DISCARD: max_discard_seg. */
   public static final int DISCARD_SEG_MAX = 1;
 

@@ -87,6 +87,15 @@ public final class BlkTask {
     state = newState;
   }
 
+  /**
+   * Gives up its block without returning it, and sets the state: recovery finds out itself which
+   * blocks are free.
+   */
+  public void reset(final State newState) {
+    block = NO_BLOCK;
+    state = newState;
+  }
+
   /** Number of its native block, or {@link #NO_BLOCK}. */
   public int block() {
     return block;
@@ -224,6 +233,11 @@ public final class BlkTask {
   /** Bytes that the device may write, without the status byte. */
   public long writableBytes() {
     return writableBytes;
+  }
+
+  /** Bytes of the disk that the request moves or clears; 0 if it did not get so far. */
+  public long dataBytes() {
+    return dataBytes;
   }
 
   /** Whether the request makes the device write into the guest's buffers. */

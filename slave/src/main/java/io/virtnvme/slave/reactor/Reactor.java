@@ -57,6 +57,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
 
   private volatile boolean asleep;
   private boolean polledOnly;
+  private boolean settling;
   private boolean ioWatched;
   private int fencedCount;
   private int endingCount;
@@ -105,6 +106,9 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
    */
   int doWork(final long nowNs) {
     beat(nowNs);
+    if (settling) {
+      return settle();
+    }
     int workCount = drainCommands();
     final Ring[] current = active;
     for (int i = 0; i < current.length; i++) {
@@ -171,7 +175,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     } else if (fencedCount > 0 && io.inFlightCount() == 0) {
       // The dead owner needs a core to finish dying on, and it may be ours.
       LockSupport.parkNanos(FENCE_RETRY_NS);
-    } else if (nowNs - lastWorkNs > idleSpinNs && fencedCount == 0 && !polledOnly) {
+    } else if (nowNs - lastWorkNs > idleSpinNs && fencedCount == 0 && !polledOnly && !settling) {
       sleep();
     } else {
       Thread.onSpinWait();
@@ -486,21 +490,46 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
   boolean recoverFromMemoryFault() {
     boolean found = false;
     for (final Ring ring : active) {
-      if (ring.state != Ring.State.ABANDONED && isCutShort(ring.agent.setup())) {
+      // The kernel may still be reading into an abandoned ring's memory through a bounce buffer.
+      final boolean touched = ring.state != Ring.State.ABANDONED || ring.abandonedInFlightCount > 0;
+      if (touched && isCutShort(ring.agent.setup())) {
         found = true;
         Mem.putLongRelease(
             seatBlock + QUEUE_FAULTS_OFFSET, Mem.getLong(seatBlock + QUEUE_FAULTS_OFFSET) + 1);
-        fail(ring.setup.sessionId(), "guest memory was cut short under a running ring");
+        if (ring.state != Ring.State.ABANDONED) {
+          fail(ring.setup.sessionId(), "guest memory was cut short under a running ring");
+        }
       }
     }
     if (found) {
+      io.recover();
       for (final Ring ring : active) {
         if (ring.state == Ring.State.RUNNING || ring.state == Ring.State.STOPPING) {
           ring.agent.recoverInPlace();
         }
       }
+      settling = true;
     }
     return found;
+  }
+
+  /**
+   * After a memory fault: nothing new is fetched until the kernel holds nothing of ours any more.
+   */
+  private int settle() {
+    final int ended = io.poll(this, IO_END_LIMIT);
+    if (io.inFlightCount() > 0) {
+      return ended;
+    }
+    settling = false;
+    for (final Ring ring : active) {
+      if (ring.state == Ring.State.ABANDONED) {
+        ring.abandonedInFlightCount = 0;
+      } else if (ring.agent.awaitsIdle()) {
+        ring.agent.onChannelIdle();
+      }
+    }
+    return ended + 1;
   }
 
   private static boolean isCutShort(final QueueSetup setup) {
@@ -528,8 +557,14 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     return active.length;
   }
 
-  int fencedCount() {
-    return fencedCount;
+  /** True when a ring here needs the kernel to make progress, perhaps on our own core. */
+  boolean needsKernel() {
+    for (final Ring ring : active) {
+      if (ring.setup.bdev().needsFence()) {
+        return true;
+      }
+    }
+    return false;
   }
 
   int resubmittedCount() {

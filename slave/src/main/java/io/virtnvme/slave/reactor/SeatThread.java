@@ -164,8 +164,10 @@ final class SeatThread extends Thread {
     boolean measuring = true;
     while (!(stopping && reactor.isEmpty())) {
       final long nowNs = System.nanoTime();
-      // A disk that waits for its fence waits for the dead owner to end, which may need this core.
-      if (dropNs != 0 && (nowNs > dropNs || reactor.fencedCount() > 0)) {
+      // At real-time priority, polling keeps the core from the dying owner that a fence waits for,
+      // and from the kernel's own
+      // workers that finish direct writes.
+      if (dropNs != 0 && (nowNs > dropNs || reactor.needsKernel())) {
         Threads.dropToNormal();
         dropNs = 0;
       }

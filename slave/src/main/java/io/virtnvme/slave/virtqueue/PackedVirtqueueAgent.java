@@ -106,7 +106,7 @@ final class PackedVirtqueueAgent extends VirtqueueAgent {
         break;
       }
       fetched++;
-      room = run(tasks.task(slot)) && !isBroken();
+      room = run(tasks.task(slot));
       if (tasks.doneCount() >= BATCH_MAX) {
         publishBatch();
       }

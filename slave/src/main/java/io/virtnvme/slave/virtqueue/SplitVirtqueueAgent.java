@@ -117,7 +117,7 @@ final class SplitVirtqueueAgent extends VirtqueueAgent {
       nextAvail = next;
       journal.onFetch(head);
       fetched++;
-      room = run(tasks.task(head)) && !isBroken();
+      room = run(tasks.task(head));
       if (tasks.doneCount() >= BATCH_MAX) {
         publishBatch();
       }

@@ -25,6 +25,12 @@ public abstract class VirtqueueAgent {
   /** Requests published with one store of the used index, at most. */
   public static final int BATCH_MAX = 32;
 
+  /**
+   * Bytes after which fetching pauses: a device that copies at once must not hold up the other
+   * rings.
+   */
+  private static final long POLL_BYTES_MAX = 4 << 20;
+
   final int queueSize;
   final boolean eventIndex;
   final boolean indirectOffered;
@@ -37,7 +43,6 @@ public abstract class VirtqueueAgent {
   private final BlkHandler handler;
   private final EventFd eventFd;
   private final long tagBase;
-  private final boolean synchronousDevice;
   private QueueSetup setup;
   private long nowNs;
   private int generation;
@@ -47,6 +52,7 @@ public abstract class VirtqueueAgent {
   private boolean callForced;
   private boolean kicksArmed;
   private boolean awaitsIdle;
+  private long pollBytes;
   private RingFault fault;
   private long faultFirst;
   private long faultSecond;
@@ -70,7 +76,6 @@ public abstract class VirtqueueAgent {
     this.eventFd = new EventFd();
     this.callFd = setup.callFd();
     this.tagBase = (long) ringSlot << Integer.SIZE;
-    this.synchronousDevice = !setup.bdev().needsFence();
     this.kicksArmed = true;
   }
 
@@ -129,6 +134,7 @@ public abstract class VirtqueueAgent {
    */
   public final int poll(final int limit) {
     int moved = 0;
+    pollBytes = 0;
     if (tasks.deferredCount() > 0) {
       moved = runDeferred();
     }
@@ -155,7 +161,8 @@ public abstract class VirtqueueAgent {
     task.state(BlkTask.State.FETCHED);
     inFlightCount++;
     if (execute(task)) {
-      return true;
+      pollBytes += task.dataBytes();
+      return pollBytes < POLL_BYTES_MAX && fault == null;
     }
     tasks.defer(task.slot());
     return false;
@@ -252,6 +259,9 @@ public abstract class VirtqueueAgent {
         finish(task);
       }
       case ORPHAN -> {
+        if (task.generation() != generation) {
+          previousHolders--;
+        }
         tasks.releaseBlock(task);
         task.state(BlkTask.State.FREE);
       }
@@ -304,10 +314,9 @@ public abstract class VirtqueueAgent {
     if (fault != null) {
       return false;
     }
-    if (!kicksArmed) {
-      kicksArmed = true;
-      allowKicks();
-    }
+    // Again even if armed: an event index that the ring has passed would bring no kick.
+    kicksArmed = true;
+    allowKicks();
     if (requestsWait()) {
       disarmKicks();
       return true;
@@ -343,7 +352,7 @@ public abstract class VirtqueueAgent {
   public final int heldByChannelCount() {
     int count = 0;
     for (int slot = 0; slot < tasks.slotCount(); slot++) {
-      if (isHeld(tasks.task(slot))) {
+      if (InPlaceRecovery.isHeld(tasks.task(slot).state())) {
         count++;
       }
     }
@@ -378,7 +387,7 @@ public abstract class VirtqueueAgent {
     for (int slot = 0; slot < tasks.slotCount(); slot++) {
       final BlkTask task = tasks.task(slot);
       switch (task.state()) {
-        case SUBMITTED, SUBMITTING -> previousHolders++;
+        case SUBMITTED, SUBMITTING, ORPHAN -> previousHolders++;
         case PREPARED -> {
           // It waits for room with addresses of the old map: read it again with the new one.
           tasks.releaseBlock(task);
@@ -424,11 +433,8 @@ public abstract class VirtqueueAgent {
   /**
    * Brings the agent back to a sound state after one of its methods was left by an Error in the
    * middle (a page fault elsewhere in the process makes the JVM throw an InternalError at any
-   * point). Decides by the journal, as a successor would, but keeps what the channel still holds,
-   * and what is done and not published yet.
-   *
-   * <p>The error may have hidden whether the channel has a request, or its end: see {@link
-   * #awaitsIdle}.
+   * point). Decides by {@link InPlaceRecovery}: as a successor would, but keeps what the channel
+   * still holds, and what is done and not published yet.
    *
    * @return how many requests are submitted again
    */
@@ -437,108 +443,63 @@ public abstract class VirtqueueAgent {
     final int count = recoverJournal(slots);
     tasks.clearLists();
     inFlightCount = 0;
-    int resubmitted = 0;
+    previousHolders = 0;
+    awaitsIdle = false;
     for (int i = 0; i < count; i++) {
       tasks.mark(slots[i]);
-      if (takeBack(tasks.task(slots[i]))) {
-        resubmitted++;
-      }
+      takeBack(tasks.task(slots[i]), true);
     }
-    previousHolders = 0;
     for (int slot = 0; slot < tasks.slotCount(); slot++) {
-      final BlkTask task = tasks.task(slot);
       if (!tasks.isMarked(slot)) {
-        dropUnknown(task);
-      }
-      if (isHeld(task) && task.generation() != generation) {
-        previousHolders++;
+        takeBack(tasks.task(slot), false);
       }
     }
     tasks.rebuildBlocks();
-    finishEnded();
-    awaitsIdle = !synchronousDevice;
+    for (int slot = 0; slot < tasks.slotCount(); slot++) {
+      if (tasks.task(slot).state() == BlkTask.State.ENDED) {
+        finish(tasks.task(slot));
+      }
+    }
+    final int resubmitted = tasks.deferredCount();
     counters.onResubmitted(resubmitted);
     runDeferred();
     callForced = true;
     return resubmitted;
   }
 
-  private static boolean isHeld(final BlkTask task) {
-    return switch (task.state()) {
-      case SUBMITTED, SUBMITTING, ORPHAN -> true;
-      default -> false;
-    };
-  }
-
-  /** Decides on a request that is inflight in the journal; true if it is run again. */
-  private boolean takeBack(final BlkTask task) {
-    switch (task.state()) {
-      case STUCK -> {
-        return false;
+  private void takeBack(final BlkTask task, final boolean inJournal) {
+    final InPlaceRecovery.Decision decision = InPlaceRecovery.decide(task.state(), inJournal);
+    switch (decision) {
+      case FREE -> task.reset(BlkTask.State.FREE);
+      case RUN_AGAIN -> {
+        task.reset(BlkTask.State.FETCHED);
+        tasks.defer(task.slot());
       }
-      case SUBMITTED, ORPHAN -> {
-        inFlightCount++;
-        task.state(BlkTask.State.SUBMITTED);
-        return false;
+      case KEEP -> {
+        if (task.state() == BlkTask.State.ORPHAN) {
+          task.state(BlkTask.State.SUBMITTED);
+        }
+        awaitsIdle = true;
       }
-      case ENDED -> {
-        inFlightCount++;
-        return false;
-      }
-      case DONE -> {
-        inFlightCount++;
-        task.block(BlkTask.NO_BLOCK);
+      case ORPHAN -> task.state(BlkTask.State.ORPHAN);
+      case PUBLISH -> {
+        task.reset(BlkTask.State.DONE);
         tasks.addDone(task.slot());
-        return false;
       }
-      case SUBMITTING -> {
-        if (!synchronousDevice) {
-          inFlightCount++;
-          return false;
-        }
-      }
-      default -> {}
+      case FINISH, STAY -> {}
     }
-    inFlightCount++;
-    task.block(BlkTask.NO_BLOCK);
-    task.state(BlkTask.State.FETCHED);
-    tasks.defer(task.slot());
-    return true;
-  }
-
-  /**
-   * Decides on a request that the journal does not know: published, never fetched, or a journal
-   * that somebody scribbled on.
-   */
-  private void dropUnknown(final BlkTask task) {
-    final boolean held =
-        task.state() == BlkTask.State.SUBMITTED
-            || task.state() == BlkTask.State.ORPHAN
-            || (task.state() == BlkTask.State.SUBMITTING && !synchronousDevice);
-    if (held) {
-      task.state(BlkTask.State.ORPHAN);
-    } else {
-      task.block(BlkTask.NO_BLOCK);
-      task.state(BlkTask.State.FREE);
+    if (inJournal && decision != InPlaceRecovery.Decision.STAY) {
+      inFlightCount++;
     }
-  }
-
-  private void finishEnded() {
-    for (int slot = 0; slot < tasks.slotCount(); slot++) {
-      final BlkTask task = tasks.task(slot);
-      if (task.state() == BlkTask.State.ENDED) {
-        if (task.generation() != generation) {
-          previousHolders++;
-        }
-        finish(task);
-      }
+    if (task.block() != BlkTask.NO_BLOCK && task.generation() != generation) {
+      previousHolders++;
     }
   }
 
   /**
-   * Whether {@link #onChannelIdle} is due: after {@link #recoverInPlace} with a device that works
-   * asynchronously. The reactor then fetches nothing on any ring until its kernel I/O has nothing
-   * in flight, calls it, and goes on.
+   * Whether {@link #onChannelIdle} is due after {@link #recoverInPlace}: the error may have hidden
+   * whether the channel has a request, or its end. The reactor calls it when its device I/O has
+   * nothing in flight any more.
    */
   public final boolean awaitsIdle() {
     return awaitsIdle;
@@ -550,27 +511,23 @@ public abstract class VirtqueueAgent {
    */
   public final void onChannelIdle() {
     awaitsIdle = false;
-    int resubmitted = 0;
     for (int slot = 0; slot < tasks.slotCount(); slot++) {
       final BlkTask task = tasks.task(slot);
-      switch (task.state()) {
-        case SUBMITTED, SUBMITTING -> {
-          if (task.generation() != generation) {
-            previousHolders--;
-          }
-          tasks.releaseBlock(task);
-          task.state(BlkTask.State.FETCHED);
-          tasks.defer(slot);
-          resubmitted++;
-        }
-        case ORPHAN -> {
-          tasks.releaseBlock(task);
-          task.state(BlkTask.State.FREE);
-        }
-        default -> {}
+      if (!InPlaceRecovery.isHeld(task.state())) {
+        continue;
+      }
+      if (task.generation() != generation) {
+        previousHolders--;
+      }
+      tasks.releaseBlock(task);
+      if (task.state() == BlkTask.State.ORPHAN) {
+        task.state(BlkTask.State.FREE);
+      } else {
+        task.state(BlkTask.State.FETCHED);
+        tasks.defer(slot);
+        counters.onResubmitted(1);
       }
     }
-    counters.onResubmitted(resubmitted);
     runDeferred();
   }
 

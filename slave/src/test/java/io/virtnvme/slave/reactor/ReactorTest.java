@@ -34,7 +34,8 @@ class ReactorTest implements ReactorEvents {
   private static final int CYCLES_MAX = 10_000;
 
   private final long seatBlock = Mem.allocate(SeatSegment.REACTOR_LENGTH);
-  private final Reactor reactor = new Reactor(seatBlock, Long.MAX_VALUE, new UringReactorIo(), this);
+  private final Reactor reactor =
+      new Reactor(seatBlock, Long.MAX_VALUE, new UringReactorIo(), this);
   private final List<Long> failedSessions = new ArrayList<>();
   private final List<String> reasons = new ArrayList<>();
   private final Bdev disk =
@@ -156,8 +157,7 @@ class ReactorTest implements ReactorEvents {
               });
       thread.start();
       try {
-        await()
-            .until(() -> Mem.getLongAcquire(seatBlock + ACTIVITY_OFFSET) == ACTIVITY_ASLEEP);
+        await().until(() -> Mem.getLongAcquire(seatBlock + ACTIVITY_OFFSET) == ACTIVITY_ASLEEP);
         guest.driver.begin(BlkRequest.TYPE_FLUSH, 0);
         assertTrue(guest.driver.add());
         assertTrue(guest.driver.publish(), "a sleeping back-end wants a kick");

@@ -45,7 +45,8 @@ final class RingGuest implements AutoCloseable {
     final GuestMemory memory =
         GuestMemory.of(
             List.of(
-                new MemoryRegion(GUEST_BASE, GUEST_BASE, MEMORY_BYTES, backEndView.address(), memfd, 0)));
+                new MemoryRegion(
+                    GUEST_BASE, GUEST_BASE, MEMORY_BYTES, backEndView.address(), memfd, 0)));
     return new QueueSetup(
         sessionId,
         0,
