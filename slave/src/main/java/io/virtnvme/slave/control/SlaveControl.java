@@ -209,6 +209,8 @@ public final class SlaveControl implements ReactorEvents {
       return;
     }
     if (take || warm) {
+      // Told to take a seat while it was still warming up to wait for it.
+      seatsToWatch.remove(seatId);
       openSeat(seatId, cores, !take);
     } else {
       seatsToWatch.put(seatId, cores);
