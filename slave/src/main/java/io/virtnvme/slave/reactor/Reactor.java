@@ -404,7 +404,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
         if (ring.state == Ring.State.FENCED) {
           fencedCount--;
         } else {
-          ring.abandonedInFlightCount = ring.agent.inFlightCount();
+          ring.abandonedInFlightCount = ring.agent.heldByChannelCount();
         }
         ring.state = Ring.State.ABANDONED;
       }

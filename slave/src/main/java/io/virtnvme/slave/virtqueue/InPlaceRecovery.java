@@ -4,33 +4,55 @@ import io.virtnvme.slave.blk.BlkTask;
 
 /**
  * What becomes of a request when its agent was left by an error in the middle of a step: a table
- * over the state of its task, which private memory kept, and over whether the journal has it. Pure
- * functions; exactly one row matches each combination.
+ * over how far its task had come, which private memory kept, and over whether the journal has it.
+ * Pure functions; exactly one row matches each combination.
  */
 enum InPlaceRecovery {
+  /** Never fetched, or published and its task freed. */
+  IDLE(Progress.NOT_STARTED, false, Decision.FREE),
+  /** In the journal and not brought further; the task may not even know of the fetch. */
+  FETCHED(Progress.NOT_STARTED, true, Decision.RUN_AGAIN),
   /**
-   * Published, or never fetched: the error hit before the task's state, or after the journal's, was
-   * changed.
+   * No error does this, somebody scribbled on the journal: the channel has it, and its end means
+   * nothing.
    */
-  UNKNOWN(false, Decision.FREE, States.NOT_HELD),
-  /** Noted in the journal and not brought further. The task's state may be older than the fetch. */
-  FETCHED(true, Decision.RUN_AGAIN, States.NOT_STARTED),
+  HELD_UNKNOWN(Progress.HELD, false, Decision.ORPHAN),
   /**
    * The channel has it, or the error hit inside its call: its end comes, or {@link
    * VirtqueueAgent#onChannelIdle} runs it again.
    */
-  HELD(true, Decision.KEEP, States.HELD),
-  /**
-   * No error does this, the journal was scribbled on: the channel has it, and its end means
-   * nothing.
-   */
-  SCRIBBLED(false, Decision.ORPHAN, States.HELD),
+  HELD(Progress.HELD, true, Decision.KEEP),
+  /** No error does this, somebody scribbled on the journal. */
+  ENDED_UNKNOWN(Progress.ENDED, false, Decision.FREE),
   /** The channel told its end; status byte and dirty log may lack it. */
-  ENDED(true, Decision.FINISH, States.ENDED),
-  /** Everything done but the publication. */
-  DONE(true, Decision.PUBLISH, States.DONE),
+  ENDED(Progress.ENDED, true, Decision.FINISH),
+  /** Published; the error hit before its task was freed. */
+  PUBLISHED(Progress.DONE, false, Decision.FREE),
+  /** All is done but the publication. */
+  DONE(Progress.DONE, true, Decision.PUBLISH),
+  /** No error does this, somebody scribbled on the journal. */
+  STUCK_UNKNOWN(Progress.STUCK, false, Decision.FREE),
   /** Cannot be answered, now as before. */
-  STUCK(true, Decision.STAY, States.STUCK);
+  STUCK(Progress.STUCK, true, Decision.STAY);
+
+  /** How far the task had come. */
+  enum Progress {
+    NOT_STARTED,
+    HELD,
+    ENDED,
+    DONE,
+    STUCK;
+
+    static Progress of(final BlkTask.State state) {
+      return switch (state) {
+        case FREE, FETCHED, PREPARED -> NOT_STARTED;
+        case SUBMITTING, SUBMITTED, ORPHAN -> HELD;
+        case ENDED -> ENDED;
+        case DONE -> DONE;
+        case STUCK -> STUCK;
+      };
+    }
+  }
 
   /** What to do with the task. */
   enum Decision {
@@ -43,51 +65,20 @@ enum InPlaceRecovery {
     STAY
   }
 
-  /** Groups of task states that a row takes together. */
-  private enum States {
-    NOT_STARTED(BlkTask.State.FREE, BlkTask.State.FETCHED, BlkTask.State.PREPARED),
-    HELD(BlkTask.State.SUBMITTING, BlkTask.State.SUBMITTED, BlkTask.State.ORPHAN),
-    NOT_HELD(
-        BlkTask.State.FREE,
-        BlkTask.State.FETCHED,
-        BlkTask.State.PREPARED,
-        BlkTask.State.ENDED,
-        BlkTask.State.DONE,
-        BlkTask.State.STUCK),
-    ENDED(BlkTask.State.ENDED),
-    DONE(BlkTask.State.DONE),
-    STUCK(BlkTask.State.STUCK);
-
-    private final BlkTask.State[] members;
-
-    States(final BlkTask.State... members) {
-      this.members = members;
-    }
-
-    boolean contain(final BlkTask.State state) {
-      for (final BlkTask.State member : members) {
-        if (member == state) {
-          return true;
-        }
-      }
-      return false;
-    }
-  }
-
   private static final InPlaceRecovery[] ROWS = values();
 
+  private final Progress progress;
   private final boolean inJournal;
   private final Decision decision;
-  private final States states;
 
-  InPlaceRecovery(final boolean inJournal, final Decision decision, final States states) {
+  InPlaceRecovery(final Progress progress, final boolean inJournal, final Decision decision) {
+    this.progress = progress;
     this.inJournal = inJournal;
     this.decision = decision;
-    this.states = states;
   }
 
   boolean matches(final BlkTask.State state, final boolean isInJournal) {
-    return inJournal == isInJournal && states.contain(state);
+    return inJournal == isInJournal && progress == Progress.of(state);
   }
 
   static Decision decide(final BlkTask.State state, final boolean isInJournal) {
@@ -101,6 +92,6 @@ enum InPlaceRecovery {
 
   /** Whether the channel may report the end of a request in this state. */
   static boolean isHeld(final BlkTask.State state) {
-    return States.HELD.contain(state);
+    return Progress.of(state) == Progress.HELD;
   }
 }

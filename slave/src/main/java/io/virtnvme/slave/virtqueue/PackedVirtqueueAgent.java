@@ -45,7 +45,7 @@ final class PackedVirtqueueAgent extends VirtqueueAgent {
   int openJournal(final int[] slotsOut) {
     final String complaint = journal.validate();
     if (complaint != null) {
-      refuseJournal(complaint);
+      broken.becauseOfJournal(complaint);
       return 0;
     }
     if (!journal.isNew()) {
@@ -59,7 +59,7 @@ final class PackedVirtqueueAgent extends VirtqueueAgent {
     final int availIndex = availHalf & INDEX_MASK;
     final int usedIndex = usedHalf & INDEX_MASK;
     if (availIndex >= queueSize || usedIndex >= queueSize) {
-      breakRing(RingFault.BASE, Math.max(availIndex, usedIndex), queueSize);
+      broken.because(RingFault.BASE, Math.max(availIndex, usedIndex), queueSize);
       return 0;
     }
     journal.initialise(0, usedIndex, usedHalf >>> WRAP_SHIFT != 0);
@@ -128,7 +128,7 @@ final class PackedVirtqueueAgent extends VirtqueueAgent {
       if (!journal.fetchDescriptor(
           address, (int) PackedDescriptor.length(word), PackedDescriptor.id(word), flags)) {
         counters.onGuestFault();
-        breakRing(RingFault.RING_OVERRUN, index, queueSize);
+        broken.because(RingFault.RING_OVERRUN, index, queueSize);
         return -1;
       }
       index++;
@@ -146,7 +146,7 @@ final class PackedVirtqueueAgent extends VirtqueueAgent {
     availWrap = wrap;
     if (tasks.task(slot).state() != BlkTask.State.FREE) {
       counters.onGuestFault();
-      breakRing(RingFault.HEAD_TWICE, slot, inFlightCount());
+      broken.because(RingFault.HEAD_TWICE, slot, inFlightCount());
       return -1;
     }
     return slot;
@@ -178,7 +178,7 @@ final class PackedVirtqueueAgent extends VirtqueueAgent {
 
   private boolean readTable(final long tableGuestAddress, final long tableBytes) {
     if (tableBytes == 0 || tableBytes % PackedDescriptor.DESCRIPTOR_LENGTH != 0) {
-      breakRing(RingFault.TABLE_LENGTH, tableBytes, PackedDescriptor.DESCRIPTOR_LENGTH);
+      broken.because(RingFault.TABLE_LENGTH, tableBytes, PackedDescriptor.DESCRIPTOR_LENGTH);
       return false;
     }
     final long entryCount = tableBytes / PackedDescriptor.DESCRIPTOR_LENGTH;
@@ -194,7 +194,7 @@ final class PackedVirtqueueAgent extends VirtqueueAgent {
                   .memory()
                   .translate(tableGuestAddress + offset, PackedDescriptor.DESCRIPTOR_LENGTH);
       if (descriptor == 0) {
-        breakRing(RingFault.TABLE_ADDRESS, tableGuestAddress, index);
+        broken.because(RingFault.TABLE_ADDRESS, tableGuestAddress, index);
         return false;
       }
       final long address = Mem.getLong(descriptor + PackedDescriptor.ADDRESS_OFFSET);

@@ -58,7 +58,7 @@ final class SplitVirtqueueAgent extends VirtqueueAgent {
   int openJournal(final int[] slotsOut) {
     final String complaint = journal.validate();
     if (complaint != null) {
-      refuseJournal(complaint);
+      broken.becauseOfJournal(complaint);
       return 0;
     }
     usedIndex = Mem.getUnsignedShort(used + UsedRing.INDEX_OFFSET);
@@ -100,7 +100,7 @@ final class SplitVirtqueueAgent extends VirtqueueAgent {
     }
     if (pending > queueSize) {
       counters.onGuestFault();
-      breakRing(RingFault.AVAIL_INDEX, pending, queueSize);
+      broken.because(RingFault.AVAIL_INDEX, pending, queueSize);
       return 0;
     }
     final int count = Math.min(pending, limit);
@@ -128,12 +128,12 @@ final class SplitVirtqueueAgent extends VirtqueueAgent {
   private boolean isAcceptable(final int head) {
     if (head >= queueSize) {
       counters.onGuestFault();
-      breakRing(RingFault.HEAD_RANGE, head, queueSize);
+      broken.because(RingFault.HEAD_RANGE, head, queueSize);
       return false;
     }
     if (tasks.task(head).state() != BlkTask.State.FREE) {
       counters.onGuestFault();
-      breakRing(RingFault.HEAD_TWICE, head, inFlightCount());
+      broken.because(RingFault.HEAD_TWICE, head, inFlightCount());
       return false;
     }
     return true;
@@ -144,7 +144,7 @@ final class SplitVirtqueueAgent extends VirtqueueAgent {
     final int head = task.slot();
     if (head >= queueSize) {
       // Only a journal that somebody scribbled on says so.
-      breakRing(RingFault.HEAD_RANGE, head, queueSize);
+      broken.because(RingFault.HEAD_RANGE, head, queueSize);
       return false;
     }
     int index = head;
@@ -166,17 +166,17 @@ final class SplitVirtqueueAgent extends VirtqueueAgent {
       }
       index = SplitDescriptor.next(word);
       if (index >= queueSize) {
-        breakRing(RingFault.CHAIN_RANGE, index, queueSize);
+        broken.because(RingFault.CHAIN_RANGE, index, queueSize);
         return false;
       }
     }
-    breakRing(RingFault.CHAIN_LOOP, head, Math.min(queueSize, CHAIN_MAX));
+    broken.because(RingFault.CHAIN_LOOP, head, Math.min(queueSize, CHAIN_MAX));
     return false;
   }
 
   private boolean readTable(final long tableGuestAddress, final long tableBytes) {
     if (tableBytes == 0 || tableBytes % SplitDescriptor.DESCRIPTOR_LENGTH != 0) {
-      breakRing(RingFault.TABLE_LENGTH, tableBytes, SplitDescriptor.DESCRIPTOR_LENGTH);
+      broken.because(RingFault.TABLE_LENGTH, tableBytes, SplitDescriptor.DESCRIPTOR_LENGTH);
       return false;
     }
     final long entryCount = tableBytes / SplitDescriptor.DESCRIPTOR_LENGTH;
@@ -192,7 +192,7 @@ final class SplitVirtqueueAgent extends VirtqueueAgent {
                   .memory()
                   .translate(tableGuestAddress + offset, SplitDescriptor.DESCRIPTOR_LENGTH);
       if (descriptor == 0) {
-        breakRing(RingFault.TABLE_ADDRESS, tableGuestAddress, index);
+        broken.because(RingFault.TABLE_ADDRESS, tableGuestAddress, index);
         return false;
       }
       final long address = Mem.getLong(descriptor + SplitDescriptor.ADDRESS_OFFSET);
@@ -208,11 +208,11 @@ final class SplitVirtqueueAgent extends VirtqueueAgent {
       }
       index = SplitDescriptor.next(word);
       if (index >= entryCount) {
-        breakRing(RingFault.CHAIN_RANGE, index, entryCount);
+        broken.because(RingFault.CHAIN_RANGE, index, entryCount);
         return false;
       }
     }
-    breakRing(RingFault.CHAIN_LOOP, 0, Math.min(entryCount, CHAIN_MAX));
+    broken.because(RingFault.CHAIN_LOOP, 0, Math.min(entryCount, CHAIN_MAX));
     return false;
   }
 

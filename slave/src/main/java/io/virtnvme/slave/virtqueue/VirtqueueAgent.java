@@ -40,6 +40,8 @@ public abstract class VirtqueueAgent {
   final BlkCounters counters;
   boolean logging;
 
+  final BrokenRing broken = new BrokenRing();
+
   private final BlkHandler handler;
   private final EventFd eventFd;
   private final long tagBase;
@@ -53,10 +55,6 @@ public abstract class VirtqueueAgent {
   private boolean kicksArmed;
   private boolean awaitsIdle;
   private long pollBytes;
-  private RingFault fault;
-  private long faultFirst;
-  private long faultSecond;
-  private String journalComplaint;
 
   VirtqueueAgent(
       final QueueSetup setup, final BlockChannel channel, final int ringSlot, final int slotCount) {
@@ -99,9 +97,9 @@ public abstract class VirtqueueAgent {
   }
 
   /**
-   * Initialises a new journal, or recovers an old one and runs what is inflight in it; signals one
-   * call, since the last one of a predecessor may be lost. A journal that cannot be used breaks the
-   * ring.
+   * Initialises a new journal, or recovers an old one and runs what is inflight in it (what takes
+   * long goes on in {@link #poll}); signals one call, since the last one of a predecessor may be
+   * lost. A journal that cannot be used breaks the ring.
    *
    * @return how many requests were submitted again
    */
@@ -109,7 +107,7 @@ public abstract class VirtqueueAgent {
     counters.load();
     final int[] slots = new int[tasks.slotCount()];
     final int count = openJournal(slots);
-    if (fault != null) {
+    if (broken.isBroken()) {
       return 0;
     }
     for (int i = 0; i < count; i++) {
@@ -138,7 +136,7 @@ public abstract class VirtqueueAgent {
     if (tasks.deferredCount() > 0) {
       moved = runDeferred();
     }
-    if (limit > 0 && fault == null && tasks.deferredCount() == 0) {
+    if (limit > 0 && !broken.isBroken() && tasks.deferredCount() == 0) {
       moved += fetch(limit);
     }
     return moved;
@@ -146,7 +144,12 @@ public abstract class VirtqueueAgent {
 
   private int runDeferred() {
     int moved = 0;
-    while (tasks.deferredCount() > 0 && execute(tasks.task(tasks.firstDeferred()))) {
+    while (tasks.deferredCount() > 0 && pollBytes < POLL_BYTES_MAX) {
+      final BlkTask task = tasks.task(tasks.firstDeferred());
+      if (!execute(task)) {
+        break;
+      }
+      pollBytes += task.dataBytes();
       tasks.removeFirstDeferred();
       moved++;
     }
@@ -162,7 +165,7 @@ public abstract class VirtqueueAgent {
     inFlightCount++;
     if (execute(task)) {
       pollBytes += task.dataBytes();
-      return pollBytes < POLL_BYTES_MAX && fault == null;
+      return pollBytes < POLL_BYTES_MAX && !broken.isBroken();
     }
     tasks.defer(task.slot());
     return false;
@@ -239,7 +242,7 @@ public abstract class VirtqueueAgent {
    */
   private void giveUp(final BlkTask task) {
     counters.onGuestFault();
-    breakRing(RingFault.NO_STATUS, task.slot(), chain.fault());
+    broken.because(RingFault.NO_STATUS, task.slot(), chain.fault());
     tasks.releaseBlock(task);
     task.state(BlkTask.State.STUCK);
     inFlightCount--;
@@ -311,7 +314,7 @@ public abstract class VirtqueueAgent {
     if (tasks.deferredCount() > 0) {
       return true;
     }
-    if (fault != null) {
+    if (broken.isBroken()) {
       return false;
     }
     // Again even if armed: an event index that the ring has passed would bring no kick.
@@ -368,7 +371,7 @@ public abstract class VirtqueueAgent {
     final GuestMemory before = setup.memory();
     final QueueSetup moved = setup.with(memory, newLog, features);
     if (moved == null) {
-      breakRing(RingFault.MEMORY, setup.descriptorAddress(), setup.usedAddress());
+      broken.because(RingFault.MEMORY, setup.descriptorAddress(), setup.usedAddress());
     } else {
       setup = moved;
       onMoved(moved);
@@ -481,7 +484,10 @@ public abstract class VirtqueueAgent {
         }
         awaitsIdle = true;
       }
-      case ORPHAN -> task.state(BlkTask.State.ORPHAN);
+      case ORPHAN -> {
+        task.state(BlkTask.State.ORPHAN);
+        awaitsIdle = true;
+      }
       case PUBLISH -> {
         task.reset(BlkTask.State.DONE);
         tasks.addDone(task.slot());
@@ -491,7 +497,9 @@ public abstract class VirtqueueAgent {
     if (inJournal && decision != InPlaceRecovery.Decision.STAY) {
       inFlightCount++;
     }
-    if (task.block() != BlkTask.NO_BLOCK && task.generation() != generation) {
+    final boolean holdsMemory =
+        InPlaceRecovery.isHeld(task.state()) || task.state() == BlkTask.State.ENDED;
+    if (holdsMemory && task.generation() != generation) {
       previousHolders++;
     }
   }
@@ -533,30 +541,12 @@ public abstract class VirtqueueAgent {
 
   /** Whether the ring is broken: see {@link #brokenReason}. */
   public final boolean isBroken() {
-    return fault != null;
+    return broken.isBroken();
   }
 
   /** Why the ring is broken, with the values, or null. Allocates: not for the data path. */
   public final String brokenReason() {
-    if (fault == null) {
-      return null;
-    }
-    final String text = fault.text(faultFirst, faultSecond);
-    return journalComplaint == null ? text : text + ": " + journalComplaint;
-  }
-
-  /** Breaks the ring; the first reason stays. */
-  final void breakRing(final RingFault newFault, final long first, final long second) {
-    if (fault == null) {
-      fault = newFault;
-      faultFirst = first;
-      faultSecond = second;
-    }
-  }
-
-  final void refuseJournal(final String complaint) {
-    journalComplaint = complaint;
-    breakRing(RingFault.JOURNAL, 0, 0);
+    return broken.reason();
   }
 
   /** The set-up as updated last. */

@@ -376,4 +376,35 @@ class BlkRequestTest {
       assertEquals(3500, rig.counter(QueueCounter.WRITE_NS));
     }
   }
+
+  @ParameterizedTest
+  @EnumSource(Layout.class)
+  void shouldPauseFetchingAfterSomeMegabytes(final Layout layout) {
+    try (Rig rig = layout.started(QUEUE_SIZE, disk())) {
+      for (int i = 0; i < 10; i++) {
+        rig.driver.begin(BlkRequest.TYPE_IN, 0);
+        rig.driver.data(rig.guestData, 1 << 20, true);
+        rig.driver.add();
+      }
+      rig.driver.publish();
+      assertEquals(4, rig.agent.poll(QUEUE_SIZE));
+      assertEquals(4, rig.agent.poll(QUEUE_SIZE));
+      assertEquals(2, rig.agent.poll(QUEUE_SIZE));
+      assertEquals(10, rig.agent.flush());
+      assertEquals(10, rig.reapAll());
+    }
+  }
+
+  @Test
+  void shouldRefuseTransfersThatTakeTooLong() {
+    try (Rig rig = Layout.SPLIT_INDIRECT.started(QUEUE_SIZE, new TestDisk(160 << 20, 512))) {
+      final int token = rig.driver.begin(BlkRequest.TYPE_OUT, 0);
+      for (int i = 0; i < BlkLimits.SEG_MAX; i++) {
+        rig.driver.data(rig.guestData, BlkLimits.SIZE_MAX_BYTES + 512, false);
+      }
+      rig.driver.add();
+      assertEquals(BlkRequest.STATUS_IOERR, rig.complete(token));
+      assertEquals(0, rig.disk.submitCount);
+    }
+  }
 }

@@ -137,6 +137,21 @@ class NotificationTest {
     }
   }
 
+  /** A ring that is armed, polled for another reason, and armed again. */
+  @ParameterizedTest
+  @EnumSource(Layout.class)
+  void shouldBeKickedWhenArmedTwice(final Layout layout) {
+    try (Rig rig = started(layout)) {
+      for (int round = 0; round < 3 * QUEUE_SIZE; round++) {
+        assertFalse(rig.agent.armKicks());
+        add(rig, 1);
+        assertTrue(rig.driver.publish(), "round " + round);
+        serve(rig, 1);
+        rig.reapAll();
+      }
+    }
+  }
+
   @ParameterizedTest
   @EnumSource(Layout.class)
   void shouldSeeRequestsThatCameWhileArming(final Layout layout) {
