@@ -30,8 +30,6 @@ import org.agrona.concurrent.ManyToOneConcurrentLinkedQueue;
  * {@link #doWork}; other threads reach it through {@link #execute}.
  */
 final class Reactor implements ReactorIo.Listener, AutoCloseable {
-  static final int RING_COUNT_MAX = 4096;
-
   private static final int COMMAND_LIMIT = 16;
   private static final int REQUEST_LIMIT = 32;
   private static final int IO_END_LIMIT = 64;
@@ -50,13 +48,11 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
   private final EventFd wakeSender = new EventFd();
   private final ManyToOneConcurrentLinkedQueue<Runnable> commands =
       new ManyToOneConcurrentLinkedQueue<>();
-  private final Ring[] rings = new Ring[RING_COUNT_MAX];
-  private Ring[] active = new Ring[0];
+  private final RingTable rings = new RingTable();
 
   private final List<MemoryUpdate> memoryUpdates = new ArrayList<>();
 
   private volatile boolean asleep;
-  private boolean polledOnly;
   private boolean settling;
   private boolean ioWatched;
   private int fencedCount;
@@ -86,8 +82,9 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     epoll.add(wakeFd, Epoll.IN, WAKE_TOKEN);
   }
 
-  ReactorIo io() {
-    return io;
+  /** The rings here; reactor thread. */
+  RingTable rings() {
+    return rings;
   }
 
   /** Runs a command on the reactor's thread; any thread. */
@@ -110,7 +107,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
       return settle();
     }
     int workCount = drainCommands();
-    final Ring[] current = active;
+    final Ring[] current = rings.started();
     for (int i = 0; i < current.length; i++) {
       final Ring ring = current[i];
       if (ring.state == Ring.State.RUNNING) {
@@ -175,7 +172,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     } else if (fencedCount > 0 && io.inFlightCount() == 0) {
       // The dead owner needs a core to finish dying on, and it may be ours.
       LockSupport.parkNanos(FENCE_RETRY_NS);
-    } else if (nowNs - lastWorkNs > idleSpinNs && fencedCount == 0 && !polledOnly && !settling) {
+    } else if (nowNs - lastWorkNs > idleSpinNs && fencedCount == 0 && !rings.anyPolledOnly() && !settling) {
       sleep();
     } else {
       Thread.onSpinWait();
@@ -189,7 +186,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     asleep = true;
     Mem.fullFence();
     boolean workWaits = !commands.isEmpty();
-    final Ring[] current = active;
+    final Ring[] current = rings.started();
     for (int i = 0; i < current.length; i++) {
       if (current[i].state == Ring.State.RUNNING) {
         workWaits |= current[i].agent.armKicks();
@@ -226,15 +223,16 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
   private void onReady(final long token) {
     if (token == WAKE_TOKEN) {
       eventFd.drain(wakeFd);
-    } else if (token >= 0 && rings[(int) token] != null) {
-      eventFd.drain(rings[(int) token].setup.kickFd());
-      rings[(int) token].agent.onKick();
+    } else if (token >= 0 && rings.at((int) token) != null) {
+      final Ring ring = rings.at((int) token);
+      eventFd.drain(ring.setup.kickFd());
+      ring.agent.onKick();
     }
   }
 
   @Override
   public void onIoEnd(final long tag, final int result) {
-    final Ring ring = rings[(int) (tag >>> Integer.SIZE)];
+    final Ring ring = rings.at((int) (tag >>> Integer.SIZE));
     if (ring.state == Ring.State.ABANDONED) {
       ring.abandonedInFlightCount--;
     } else {
@@ -247,23 +245,12 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
    * any before the seat is owned.
    */
   Ring make(final QueueSetup setup) {
-    int slot = 0;
-    while (slot < RING_COUNT_MAX && rings[slot] != null) {
-      slot++;
-    }
-    if (slot == RING_COUNT_MAX) {
-      throw new IllegalStateException("too many rings on one reactor: max=" + RING_COUNT_MAX);
-    }
-    final Ring ring =
-        new Ring(setup, VirtqueueAgent.create(setup, setup.bdev().channel(io), slot), slot);
-    rings[slot] = ring;
-    return ring;
+    return rings.make(setup, io);
   }
 
   /** Forgets a ring that was made and never started. */
   void discard(final Ring ring) {
-    rings[ring.slot] = null;
-    ring.agent.free();
+    rings.remove(ring);
   }
 
   /**
@@ -281,10 +268,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
           ring.setup.sessionId(), "kick descriptor cannot be watched: " + e.getMessage());
       return;
     }
-    final Ring[] grown = java.util.Arrays.copyOf(active, active.length + 1);
-    grown[active.length] = ring;
-    active = grown;
-    updatePolledOnly();
+    rings.start(ring);
     ring.state = Ring.State.FENCED;
     ring.completedBeforeCount = ring.completedCount();
     if (!ring.setup.bdev().needsFence() || ring.setup.bdev().tryFence()) {
@@ -318,7 +302,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     }
     lastFenceTryNs = nowNs;
     int passed = 0;
-    for (final Ring ring : active) {
+    for (final Ring ring : rings.started()) {
       if (ring.state == Ring.State.FENCED && ring.setup.bdev().tryFence()) {
         fencedCount--;
         passed++;
@@ -337,7 +321,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
    * thread. Reactor thread.
    */
   void stop(final long sessionId, final int queueIndex, final RingHost.Stopped whenStopped) {
-    final Ring ring = find(sessionId, queueIndex);
+    final Ring ring = rings.find(sessionId, queueIndex);
     if (ring == null) {
       events.execute(() -> whenStopped.onStopped(-1));
       return;
@@ -357,7 +341,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
 
   private int endRings() {
     int ended = 0;
-    for (final Ring ring : active) {
+    for (final Ring ring : rings.started()) {
       final boolean over =
           switch (ring.state) {
             case STOPPING -> {
@@ -380,26 +364,17 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
   private void end(final Ring ring) {
     final int base = ring.state == Ring.State.STOPPING ? ring.agent.base() : -1;
     endingCount--;
-    remove(ring);
+    if (ring.setup.kickFd() >= 0) {
+      epoll.remove(ring.setup.kickFd());
+    }
+    rings.remove(ring);
     final RingHost.Stopped whenStopped = ring.whenStopped;
     events.execute(() -> whenStopped.onStopped(base));
   }
 
-  private void remove(final Ring ring) {
-    final List<Ring> kept = new ArrayList<>(List.of(active));
-    kept.remove(ring);
-    active = kept.toArray(new Ring[0]);
-    updatePolledOnly();
-    rings[ring.slot] = null;
-    if (ring.setup.kickFd() >= 0) {
-      epoll.remove(ring.setup.kickFd());
-    }
-    ring.agent.free();
-  }
-
   /** Stops trusting a session: its rings here are never touched again. */
   private void fail(final long sessionId, final String reason) {
-    for (final Ring ring : active) {
+    for (final Ring ring : rings.started()) {
       if (ring.setup.sessionId() == sessionId && ring.state != Ring.State.ABANDONED) {
         if (ring.state == Ring.State.FENCED) {
           fencedCount--;
@@ -414,7 +389,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
 
   /** True when a ring of the session is here, in whatever state. Reactor thread. */
   boolean has(final long sessionId, final int queueIndex) {
-    return find(sessionId, queueIndex) != null;
+    return rings.find(sessionId, queueIndex) != null;
   }
 
   /**
@@ -427,7 +402,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
       final DirtyLog log,
       final long features,
       final Runnable whenDone) {
-    forEachRunning(sessionId, agent -> agent.update(memory, log, features));
+    rings.forEachTrusted(sessionId, agent -> agent.update(memory, log, features));
     memoryUpdates.add(new MemoryUpdate(sessionId, whenDone));
   }
 
@@ -435,50 +410,13 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     int ended = 0;
     for (int i = memoryUpdates.size() - 1; i >= 0; i--) {
       final MemoryUpdate update = memoryUpdates.get(i);
-      boolean inUse = false;
-      for (final Ring ring : active) {
-        inUse |=
-            ring.setup.sessionId() == update.sessionId()
-                && (ring.state == Ring.State.ABANDONED
-                    ? ring.abandonedInFlightCount > 0
-                    : ring.agent.usesPreviousMemory());
-      }
-      if (!inUse) {
+      if (!rings.usesPreviousMemory(update.sessionId())) {
         memoryUpdates.remove(i);
         update.whenDone().run();
         ended++;
       }
     }
     return ended;
-  }
-
-  /** Applies {@code change} to the agents of a session's running rings. Reactor thread. */
-  void forEachRunning(
-      final long sessionId, final java.util.function.Consumer<VirtqueueAgent> change) {
-    for (final Ring ring : active) {
-      if (ring.setup.sessionId() == sessionId
-          && (ring.state == Ring.State.RUNNING
-              || ring.state == Ring.State.FENCED
-              || ring.state == Ring.State.STOPPING)) {
-        change.accept(ring.agent);
-      }
-    }
-  }
-
-  private Ring find(final long sessionId, final int queueIndex) {
-    for (final Ring ring : active) {
-      if (ring.is(sessionId, queueIndex)) {
-        return ring;
-      }
-    }
-    return null;
-  }
-
-  private void updatePolledOnly() {
-    polledOnly = false;
-    for (final Ring ring : active) {
-      polledOnly |= ring.setup.kickFd() < 0;
-    }
   }
 
   /**
@@ -489,10 +427,10 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
    */
   boolean recoverFromMemoryFault() {
     boolean found = false;
-    for (final Ring ring : active) {
+    for (final Ring ring : rings.started()) {
       // The kernel may still be reading into an abandoned ring's memory through a bounce buffer.
       final boolean touched = ring.state != Ring.State.ABANDONED || ring.abandonedInFlightCount > 0;
-      if (touched && isCutShort(ring.agent.setup())) {
+      if (touched && ring.isCutShort()) {
         found = true;
         Mem.putLongRelease(
             seatBlock + QUEUE_FAULTS_OFFSET, Mem.getLong(seatBlock + QUEUE_FAULTS_OFFSET) + 1);
@@ -503,7 +441,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     }
     if (found) {
       io.recover();
-      for (final Ring ring : active) {
+      for (final Ring ring : rings.started()) {
         if (ring.state == Ring.State.RUNNING || ring.state == Ring.State.STOPPING) {
           ring.agent.recoverInPlace();
         }
@@ -522,7 +460,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
       return ended;
     }
     settling = false;
-    for (final Ring ring : active) {
+    for (final Ring ring : rings.started()) {
       if (ring.state == Ring.State.ABANDONED) {
         ring.abandonedInFlightCount = 0;
       } else if (ring.agent.awaitsIdle()) {
@@ -532,39 +470,15 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     return ended + 1;
   }
 
-  private static boolean isCutShort(final QueueSetup setup) {
-    return setup.memory().regions().stream()
-        .anyMatch(
-            region -> Fds.length(region.fd()) < region.fileOffsetBytes() + region.lengthBytes());
-  }
-
   /**
-   * Asks every ring to stop fetching; the seat can be left when {@link #isEmpty}. Reactor thread.
+   * Asks every ring to stop fetching; the seat can be left when none is left. Reactor thread.
    */
   void stopAll() {
-    for (final Ring ring : active) {
+    for (final Ring ring : rings.started()) {
       if (ring.whenStopped == null) {
         stop(ring, base -> {});
       }
     }
-  }
-
-  boolean isEmpty() {
-    return active.length == 0;
-  }
-
-  int ringCount() {
-    return active.length;
-  }
-
-  /** True when a ring here needs the kernel to make progress, perhaps on our own core. */
-  boolean needsKernel() {
-    for (final Ring ring : active) {
-      if (ring.setup.bdev().needsFence()) {
-        return true;
-      }
-    }
-    return false;
   }
 
   int resubmittedCount() {
@@ -578,15 +492,6 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
   /** When the last fence was passed, 0 when there was none. */
   long fencePassedNs() {
     return fencePassedNs;
-  }
-
-  /** Requests that ended on the rings here since this reactor started them. */
-  long completedCount() {
-    long count = 0;
-    for (final Ring ring : active) {
-      count += ring.completedCount() - ring.completedBeforeCount;
-    }
-    return count;
   }
 
   @Override

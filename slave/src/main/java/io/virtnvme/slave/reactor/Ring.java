@@ -2,6 +2,7 @@ package io.virtnvme.slave.reactor;
 
 import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.segment.SessionSegment.QueueCounter;
+import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.slave.session.RingHost;
 import io.virtnvme.slave.virtqueue.QueueSetup;
 import io.virtnvme.slave.virtqueue.VirtqueueAgent;
@@ -54,6 +55,16 @@ final class Ring {
     return Mem.getLong(counters + QueueCounter.READ_OPS.offsetBytes())
         + Mem.getLong(counters + QueueCounter.WRITE_OPS.offsetBytes())
         + Mem.getLong(counters + QueueCounter.FLUSH_OPS.offsetBytes());
+  }
+
+  boolean usesPreviousMemory() {
+    return state == State.ABANDONED ? abandonedInFlightCount > 0 : agent.usesPreviousMemory();
+  }
+
+  /** Its memory was made shorter than what was mapped. */
+  boolean isCutShort() {
+    return agent.setup().memory().regions().stream()
+        .anyMatch(region -> Fds.length(region.fd()) < region.fileOffsetBytes() + region.lengthBytes());
   }
 
   boolean is(final long sessionId, final int queueIndex) {

@@ -146,7 +146,7 @@ public final class Seat implements RingHost, AutoCloseable {
       final Reactor reactor = thread.reactor();
       reactor.execute(
           () -> {
-            reactor.forEachRunning(sessionId, agent -> agent.writeback(on));
+            reactor.rings().forEachTrusted(sessionId, agent -> agent.writeback(on));
             if (pending.decrementAndGet() == 0) {
               events.execute(whenDone);
             }
@@ -160,7 +160,7 @@ public final class Seat implements RingHost, AutoCloseable {
     final Reactor reactor = reactor(sessionId, queueIndex);
     reactor.execute(
         () -> {
-          reactor.forEachRunning(
+          reactor.rings().forEachTrusted(
               sessionId,
               agent -> {
                 if (agent.setup().queueIndex() == queueIndex) {

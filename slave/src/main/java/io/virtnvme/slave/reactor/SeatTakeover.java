@@ -83,7 +83,7 @@ final class SeatTakeover {
     if (reactor != 0) {
       return true;
     }
-    final boolean completed = threads[0].reactor().completedCount() > 0;
+    final boolean completed = threads[0].reactor().rings().completedCount() > 0;
     if (!completed && nowNs - acquiredNs < MEASURE_NS_MAX) {
       return false;
     }
@@ -105,7 +105,7 @@ final class SeatTakeover {
             : startedNs - acquiredNs - reactor.replayNs(),
         reactor.replayNs(),
         firstCompletionNs,
-        reactor.ringCount(),
+        reactor.rings().started().length,
         reactor.resubmittedCount());
   }
 

@@ -162,12 +162,12 @@ final class SeatThread extends Thread {
   private void serve(final long dropPriorityNs) {
     long dropNs = dropPriorityNs;
     boolean measuring = true;
-    while (!(stopping && reactor.isEmpty())) {
+    while (!(stopping && reactor.rings().started().length == 0)) {
       final long nowNs = System.nanoTime();
       // At real-time priority, polling keeps the core from the dying owner that a fence waits for,
       // and from the kernel's own
       // workers that finish direct writes.
-      if (dropNs != 0 && (nowNs > dropNs || reactor.needsKernel())) {
+      if (dropNs != 0 && (nowNs > dropNs || reactor.rings().anyNeedsKernel())) {
         Threads.dropToNormal();
         dropNs = 0;
       }
