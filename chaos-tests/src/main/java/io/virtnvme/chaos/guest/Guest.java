@@ -55,12 +55,7 @@ public final class Guest implements AutoCloseable {
         ports.add(new GuestPort(ports.size(), channel));
       }
       watch(qemu);
-      for (final GuestPort port : ports) {
-        get(
-            port.ready(),
-            Duration.ofNanos(Math.max(1, deadlineNs - System.nanoTime())),
-            "guest does not come up");
-      }
+      awaitReady(deadlineNs);
     } catch (final RuntimeException e) {
       close();
       throw e;
@@ -295,6 +290,45 @@ public final class Guest implements AutoCloseable {
     watch(target);
     source.close();
     target.execute("{\"execute\":\"cont\"}", CONTROL_TIMEOUT);
+  }
+
+  /**
+   * Presses the reset button: processors and devices start anew at once, whatever the disks have in
+   * flight. Commands in the guest end with {@link GuestDiedException}.
+   *
+   * @param meanwhile runs while the firmware and the kernel start again
+   */
+  public void reset(final Runnable meanwhile) {
+    restart(() -> qmp("{\"execute\":\"system_reset\"}"), meanwhile);
+  }
+
+  /**
+   * Has the kernel start the machine anew: it lets go of its devices first. Nothing is written back
+   * and no file system unmounted.
+   *
+   * @param meanwhile runs while the kernel goes down and comes up again
+   */
+  public void reboot(final Runnable meanwhile) {
+    // In the background, so that the harness gets its answer before the kernel goes.
+    restart(() -> control("(usleep 100000; reboot -f) >/dev/null 2>&1 &"), meanwhile);
+  }
+
+  private void restart(final Runnable how, final Runnable meanwhile) {
+    qmp("{\"execute\":\"set-action\",\"arguments\":{\"reboot\":\"reset\"}}");
+    how.run();
+    final GuestDiedException end = new GuestDiedException("the guest was started anew");
+    ports.forEach(port -> port.expectRestart(end));
+    meanwhile.run();
+    awaitReady(System.nanoTime() + config.bootTimeout().toNanos());
+  }
+
+  private void awaitReady(final long deadlineNs) {
+    for (final GuestPort port : ports) {
+      get(
+          port.ready(),
+          Duration.ofNanos(Math.max(1, deadlineNs - System.nanoTime())),
+          "guest does not come up");
+    }
   }
 
   /** Ends QEMU and leaves only logs behind. */

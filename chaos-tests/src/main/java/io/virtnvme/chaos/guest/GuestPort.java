@@ -21,8 +21,8 @@ final class GuestPort {
   private static final String EXIT = "##EXIT ";
 
   private final int index;
-  private final CompletableFuture<Void> ready = new CompletableFuture<>();
   private final ByteArrayOutputStream line = new ByteArrayOutputStream();
+  private CompletableFuture<Void> ready = new CompletableFuture<>();
   private SocketChannel channel;
   private SocketChannel successor;
   private Job current;
@@ -38,8 +38,20 @@ final class GuestPort {
   }
 
   /** Completes when the shell at the other end listens. */
-  CompletableFuture<Void> ready() {
+  synchronized CompletableFuture<Void> ready() {
     return ready;
+  }
+
+  /**
+   * Called before the guest starts anew: the present command ends with the given exception, and the
+   * port is ready when the new shell listens.
+   */
+  synchronized void expectRestart(final RuntimeException cause) {
+    ready = new CompletableFuture<>();
+    if (current != null) {
+      current.result.completeExceptionally(cause);
+      current = null;
+    }
   }
 
   synchronized boolean isFree() {
@@ -81,11 +93,13 @@ final class GuestPort {
   /** Every present and later command of this port ends with the given exception. */
   void fail(final RuntimeException cause) {
     final Job job;
+    final CompletableFuture<Void> awaited;
     synchronized (this) {
       failure = cause;
       job = current;
+      awaited = ready;
     }
-    ready.completeExceptionally(cause);
+    awaited.completeExceptionally(cause);
     if (job != null) {
       job.result.completeExceptionally(cause);
     }
@@ -139,7 +153,8 @@ final class GuestPort {
   }
 
   private synchronized void onLine(final String text) {
-    if (READY.equals(text)) {
+    // A guest that was reset may have left half a line before the new shell's word.
+    if (!ready.isDone() && text.endsWith(READY)) {
       ready.complete(null);
       return;
     }

@@ -169,6 +169,20 @@ final class GuestHarnessTest {
   }
 
   @Test
+  void shouldTakeCommandsAgainAfterResetAndReboot() {
+    try (Guest guest = Guest.builder(images, temp.resolve("r")).boot()) {
+      final long pid = guest.pid();
+      guest.run("touch /tmp/before", SHORT).orThrow();
+      final Running<CommandResult> running = guest.start("printf 'half a line'; sleep 100");
+      guest.reset(() -> assertThrows(GuestDiedException.class, () -> running.await(SHORT)));
+      guest.run("test ! -e /tmp/before && touch /tmp/before", SHORT).orThrow();
+      guest.reboot(() -> {});
+      assertEquals("0", guest.run("ls /tmp | wc -l", SHORT).orThrow());
+      assertEquals(pid, guest.pid());
+    }
+  }
+
+  @Test
   void shouldMigrateWithACommandRunning() throws IOException {
     final Path image = image("d2");
     try (StorageDaemon here = StorageDaemon.start(image, temp.resolve("d2.sock"), 1);
