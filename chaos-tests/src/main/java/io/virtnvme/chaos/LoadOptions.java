@@ -1,0 +1,40 @@
+package io.virtnvme.chaos;
+
+import java.util.List;
+
+/**
+ * What a {@link LoadProcess} does.
+ *
+ * @param blockCount blocks of 4 KiB, all zero at the start
+ * @param queueDepth requests in flight per queue
+ */
+record LoadOptions(int blockCount, int queueCount, int queueDepth, boolean packed, long seed) {
+  static final int BLOCK_COUNT = 8192;
+
+  /** Two queues, 16 requests each, split rings. */
+  static LoadOptions usual(final long seed) {
+    return new LoadOptions(BLOCK_COUNT, 2, 16, false, seed);
+  }
+
+  LoadOptions withPacked(final boolean nowPacked) {
+    return new LoadOptions(blockCount, queueCount, queueDepth, nowPacked, seed);
+  }
+
+  LoadOptions withQueueDepth(final int depth) {
+    return new LoadOptions(blockCount, queueCount, depth, packed, seed);
+  }
+
+  List<String> arguments() {
+    return List.of(
+        "--blocks",
+        Integer.toString(blockCount),
+        "--queue-depth",
+        Integer.toString(queueDepth),
+        "--queues",
+        Integer.toString(queueCount),
+        "--seed",
+        Long.toString(seed),
+        "--stall-limit-ms",
+        "60000");
+  }
+}

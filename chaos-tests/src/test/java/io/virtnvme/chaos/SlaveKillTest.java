@@ -1,0 +1,154 @@
+package io.virtnvme.chaos;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.virtnvme.tools.demo.Killer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** P1: the slave is killed at random instants, and the load on its disk does not notice. */
+class SlaveKillTest {
+  private static final int KILLS = 10;
+  private static final int COLD_KILLS = 3;
+  private static final int DELAY_MS_MAX = 200;
+
+  @RegisterExtension private final Pairs pairs = new Pairs();
+
+  private Pair startWithLoad(final int standbyCount, final String bdev, final boolean packed) {
+    final Pair pair = pairs.start(PairOptions.usual().withStandbys(standbyCount));
+    if (bdev.equals("mem")) {
+      pair.createMemDisk("disk", LoadOptions.BLOCK_COUNT);
+    } else {
+      pair.createFileDisk("disk", LoadOptions.BLOCK_COUNT);
+    }
+    pair.createController("vm", "disk", packed);
+    return pair;
+  }
+
+  private void killAtRandomInstant(final int pid) {
+    final long delayNs = TimeUnit.MILLISECONDS.toNanos(DELAY_MS_MAX);
+    Killer.kill(pid, PairOptions.slaveCore(), (long) (pairs.random().nextDouble() * delayNs));
+  }
+
+  /** On two cores, both polled, a standby would take long to warm up. */
+  private static int awaitStandby(final Pair pair, final LoadProcess load, final int deadPid) {
+    load.pause();
+    final int active = pair.activePidWithStandbys(1, deadPid);
+    load.resume();
+    load.awaitIos(2000);
+    return active;
+  }
+
+  @ParameterizedTest
+  @CsvSource({"mem,false", "mem,true", "uring,false", "uring,true"})
+  void shouldNeitherLoseNorRepeatRequestsWhenTheSlaveIsKilled(
+      final String bdev, final boolean packed) {
+    final Pair pair = startWithLoad(1, bdev, packed);
+    int active = pair.activePidWithStandbys(1, 0);
+    final LoadProcess load =
+        pairs.load(pair, "vm", LoadOptions.usual(pairs.seed()).withPacked(packed));
+    final List<Integer> killed = new ArrayList<>();
+    for (int i = 0; i < KILLS; i++) {
+      killAtRandomInstant(active);
+      killed.add(active);
+      load.awaitIos(2000);
+      active = awaitStandby(pair, load, active);
+    }
+    load.check();
+    final JsonNode result = load.finish();
+    assertEquals(0, result.path("errors").asLong(), result::toString);
+    assertEquals(LoadOptions.BLOCK_COUNT, result.path("readBackBlocks").asLong());
+    assertEquals(0, result.path("reconnects").asLong(), "the connection must survive");
+    checkRecoveries(pair.recoveries(), killed, true);
+    checkCounts(pair, result);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"mem", "uring"})
+  void shouldGoOnAfterAColdStartWhenThereIsNoStandby(final String bdev) {
+    final Pair pair = startWithLoad(0, bdev, false);
+    final LoadProcess load = pairs.load(pair, "vm", LoadOptions.usual(pairs.seed()));
+    final List<Integer> killed = new ArrayList<>();
+    int active = pair.activePid();
+    for (int i = 0; i < COLD_KILLS; i++) {
+      killAtRandomInstant(active);
+      killed.add(active);
+      load.awaitIos(2000);
+      active = pair.activePidWithStandbys(0, active);
+    }
+    final JsonNode result = load.finish();
+    assertEquals(0, result.path("errors").asLong(), result::toString);
+    checkRecoveries(pair.recoveries(), killed, false);
+    checkCounts(pair, result);
+  }
+
+  @Test
+  void shouldServeEveryDiskOfEveryVmAfterAKill() {
+    final Pair pair = pairs.start(PairOptions.usual());
+    final List<RawGuest> guests = new ArrayList<>();
+    pair.createMemDisk("mem", LoadOptions.BLOCK_COUNT);
+    pair.createController("busy", "mem", false);
+    for (int i = 0; i < 4; i++) {
+      pair.createMemDisk("small" + i, 256);
+      pair.createController("vm" + i, "small" + i, i % 2 == 1);
+      guests.add(pairs.add(RawGuest.running(pair.socket("vm" + i), i % 2 == 1)));
+    }
+    final LoadProcess load = pairs.load(pair, "busy", LoadOptions.usual(pairs.seed()));
+    int active = pair.activePidWithStandbys(1, 0);
+    for (int i = 0; i < 3; i++) {
+      killAtRandomInstant(active);
+      for (final RawGuest guest : guests) {
+        assertEquals(0, guest.transfer(1, 8, 4096, false));
+        assertEquals(0, guest.transfer(0, 8, 4096, true));
+      }
+      load.awaitIos(1000);
+      active = awaitStandby(pair, load, active);
+    }
+    load.finish();
+  }
+
+  private static void checkRecoveries(
+      final JsonNode recoveries, final List<Integer> killed, final boolean warm) {
+    final List<Integer> dead = new ArrayList<>();
+    long resubmitted = 0;
+    for (final JsonNode recovery : recoveries) {
+      dead.add(recovery.path("dead_pid").asInt());
+      resubmitted += recovery.path("resubmitted").asLong();
+      assertEquals("died", recovery.path("cause").asText(), recovery::toString);
+      assertEquals(warm, recovery.path("warm").asBoolean(), recovery::toString);
+      assertEquals(1, recovery.path("sessions").asInt(), recovery::toString);
+      assertEquals(2, recovery.path("queues").asInt(), recovery::toString);
+      for (final String phase : List.of("replay_us", "first_completion_us", "total_us")) {
+        assertTrue(recovery.path(phase).asLong(-1) >= 0, phase + " in " + recovery);
+      }
+    }
+    assertEquals(killed, dead, "dead_pid of the recoveries, in order");
+    assertTrue(resubmitted > 0, "no kill hit a request in flight, so nothing was tested");
+  }
+
+  /**
+   * What the slaves counted is what the load saw: a request that was carried out again after a kill
+   * is counted once, with its completion.
+   */
+  private static void checkCounts(final Pair pair, final JsonNode result) {
+    final JsonNode counts =
+        pair.call("bdev_get_iostat", Json.of("name", "disk")).path("bdevs").path(0);
+    final long counted =
+        counts.path("num_read_ops").asLong()
+            + counts.path("num_write_ops").asLong()
+            + counts.path("num_flush_ops").asLong();
+    final long seen = result.path("ios").asLong();
+    assertEquals(0, counts.path("io_error").path("failed").asLong(), counts::toString);
+    // A slave that dies between completing a batch and counting it loses at most that batch.
+    final long slack = 64L * KILLS;
+    assertTrue(
+        Math.abs(counted - seen) <= slack, "counted=" + counted + " seen=" + seen + " " + counts);
+  }
+}
