@@ -21,6 +21,7 @@ import io.virtnvme.slave.reactor.WarmUp;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.function.Supplier;
 import org.agrona.concurrent.ManyToOneConcurrentLinkedQueue;
@@ -53,6 +54,9 @@ public final class SlaveControl implements ReactorEvents {
   private final Sessions sessions;
   private final Map<Integer, Seat> seats = new LinkedHashMap<>();
   private final Map<Integer, int[]> seatsToWatch = new LinkedHashMap<>();
+
+  /** Takeovers that happened while there was no master to tell. */
+  private final Map<Integer, TakeoverReport> untoldReports = new LinkedHashMap<>();
 
   private int slaveId;
   private long idleSpinNs;
@@ -137,6 +141,9 @@ public final class SlaveControl implements ReactorEvents {
     if (link.isUp()) {
       link.begin(RelayMessageType.ADOPTED, 0, 0).putInt(warm ? 1 : 0);
       link.send();
+    }
+    for (final int seatId : List.copyOf(untoldReports.keySet())) {
+      sendSeatTaken(seatId, untoldReports.remove(seatId));
     }
   }
 
@@ -346,6 +353,8 @@ public final class SlaveControl implements ReactorEvents {
     if (link.isUp()) {
       report.write(link.begin(RelayMessageType.SEAT_TAKEN, seatId, seatEpoch(seatId)));
       link.send();
+    } else {
+      untoldReports.put(seatId, report);
     }
   }
 
