@@ -372,7 +372,10 @@ public final class SlaveControl implements ReactorEvents {
   public void onSeatReleased(final int seatId) {
     execute(
         () -> {
-          seats.remove(seatId);
+          final Seat released = seats.remove(seatId);
+          if (released != null) {
+            released.close();
+          }
           if (shuttingDown && seats.values().stream().noneMatch(Seat::isOwned)) {
             running = false;
           }

@@ -18,7 +18,6 @@ import io.virtnvme.slave.session.RingHost;
 import io.virtnvme.slave.virtqueue.DirtyLog;
 import io.virtnvme.slave.virtqueue.GuestMemory;
 import io.virtnvme.slave.virtqueue.QueueSetup;
-import io.virtnvme.slave.virtqueue.VirtqueueAgent;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.locks.LockSupport;
@@ -172,7 +171,10 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     } else if (fencedCount > 0 && io.inFlightCount() == 0) {
       // The dead owner needs a core to finish dying on, and it may be ours.
       LockSupport.parkNanos(FENCE_RETRY_NS);
-    } else if (nowNs - lastWorkNs > idleSpinNs && fencedCount == 0 && !rings.anyPolledOnly() && !settling) {
+    } else if (nowNs - lastWorkNs > idleSpinNs
+        && fencedCount == 0
+        && !rings.anyPolledOnly()
+        && !settling) {
       sleep();
     } else {
       Thread.onSpinWait();
@@ -470,9 +472,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     return ended + 1;
   }
 
-  /**
-   * Asks every ring to stop fetching; the seat can be left when none is left. Reactor thread.
-   */
+  /** Asks every ring to stop fetching; the seat can be left when none is left. Reactor thread. */
   void stopAll() {
     for (final Ring ring : rings.started()) {
       if (ring.whenStopped == null) {

@@ -64,7 +64,8 @@ final class Ring {
   /** Its memory was made shorter than what was mapped. */
   boolean isCutShort() {
     return agent.setup().memory().regions().stream()
-        .anyMatch(region -> Fds.length(region.fd()) < region.fileOffsetBytes() + region.lengthBytes());
+        .anyMatch(
+            region -> Fds.length(region.fd()) < region.fileOffsetBytes() + region.lengthBytes());
   }
 
   boolean is(final long sessionId, final int queueIndex) {

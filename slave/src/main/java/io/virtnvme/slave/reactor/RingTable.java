@@ -9,8 +9,9 @@ import java.util.List;
 import java.util.function.Consumer;
 
 /**
- * The rings of one reactor: by slot, which is the upper half of the tags of their I/O, and those that were started, in order.
- * Belongs to the reactor's thread; before the seat is owned, whoever prepares rings holds the seat thread's lock.
+ * The rings of one reactor: by slot, which is the upper half of the tags of their I/O, and those
+ * that were started, in order. Belongs to the reactor's thread; before the seat is owned, whoever
+ * prepares rings holds the seat thread's lock.
  */
 final class RingTable {
   static final int RING_COUNT_MAX = 4096;
@@ -81,7 +82,9 @@ final class RingTable {
     }
   }
 
-  /** True when a started ring has no kick descriptor, so that nobody would wake a sleeper for it. */
+  /**
+   * True when a started ring has no kick descriptor, so that nobody would wake a sleeper for it.
+   */
   boolean anyPolledOnly() {
     return anyPolledOnly;
   }

@@ -160,13 +160,15 @@ public final class Seat implements RingHost, AutoCloseable {
     final Reactor reactor = reactor(sessionId, queueIndex);
     reactor.execute(
         () -> {
-          reactor.rings().forEachTrusted(
-              sessionId,
-              agent -> {
-                if (agent.setup().queueIndex() == queueIndex) {
-                  agent.updateCall(callFd);
-                }
-              });
+          reactor
+              .rings()
+              .forEachTrusted(
+                  sessionId,
+                  agent -> {
+                    if (agent.setup().queueIndex() == queueIndex) {
+                      agent.updateCall(callFd);
+                    }
+                  });
           events.execute(whenDone);
         });
   }
@@ -181,8 +183,21 @@ public final class Seat implements RingHost, AutoCloseable {
     }
   }
 
+  /**
+   * Gives back what the seat holds in this process; after {@link ReactorEvents#onSeatReleased},
+   * when nobody uses it any more.
+   */
   @Override
   public void close() {
-    release();
+    for (final SeatThread thread : threads) {
+      try {
+        thread.join();
+      } catch (final InterruptedException e) {
+        Thread.currentThread().interrupt();
+        return;
+      }
+      thread.reactor().close();
+    }
+    segment.close();
   }
 }

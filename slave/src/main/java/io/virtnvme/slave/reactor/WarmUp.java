@@ -124,8 +124,8 @@ public final class WarmUp {
         try (Bdev disk = Bdevs.open(description, segments)) {
           final int requests =
               kind == BdevDescription.Kind.URING ? REQUESTS_IN_FILE : REQUESTS_IN_MEMORY;
-          warm(ioFactory, false, disk, requests);
-          warm(ioFactory, true, disk, requests);
+          warm(segments, ioFactory, false, disk, requests);
+          warm(segments, ioFactory, true, disk, requests);
         }
       }
     } finally {
@@ -143,6 +143,7 @@ public final class WarmUp {
   }
 
   private static void warm(
+      final SegmentDirectory segments,
       final Supplier<ReactorIo> ioFactory,
       final boolean packed,
       final Bdev disk,
@@ -155,6 +156,9 @@ public final class WarmUp {
         warmUp.dieAndRecover(i % (DEPTH + 1));
       }
       warmUp.reactor.close();
+      if (disk.description().kind() == BdevDescription.Kind.NULL) {
+        TakeoverRehearsal.run(segments, ioFactory, warmUp.setup(disk));
+      }
     } finally {
       Fds.close(warmUp.callFd);
       Mem.free(warmUp.block);
@@ -178,30 +182,32 @@ public final class WarmUp {
   }
 
   private void startReactor(final Bdev disk) {
-    final QueueSetup setup =
-        new QueueSetup(
-            1,
-            0,
-            QUEUE_SIZE,
-            packed,
-            features,
-            memory,
-            memory.translate(driver.descriptorGuestAddress(), 1),
-            memory.translate(driver.driverAreaGuestAddress(), 1),
-            memory.translate(driver.deviceAreaGuestAddress(), 1),
-            -1,
-            null,
-            -1,
-            callFd,
-            inflightAddress,
-            driver.initialBase(),
-            countersAddress,
-            disk,
-            false,
-            true,
-            new byte[SERIAL_BYTES]);
     reactor = new Reactor(seatBlock, IDLE_SPIN_NS, ioFactory.get(), new Complaints());
-    reactor.start(reactor.make(setup));
+    reactor.start(reactor.make(setup(disk)));
+  }
+
+  private QueueSetup setup(final Bdev disk) {
+    return new QueueSetup(
+        1,
+        0,
+        QUEUE_SIZE,
+        packed,
+        features,
+        memory,
+        memory.translate(driver.descriptorGuestAddress(), 1),
+        memory.translate(driver.driverAreaGuestAddress(), 1),
+        memory.translate(driver.deviceAreaGuestAddress(), 1),
+        -1,
+        null,
+        -1,
+        callFd,
+        inflightAddress,
+        driver.initialBase(),
+        countersAddress,
+        disk,
+        false,
+        true,
+        new byte[SERIAL_BYTES]);
   }
 
   private void serve(final int requests) {
