@@ -11,6 +11,7 @@ import io.virtnvme.tools.JvmCommand;
 import io.virtnvme.tools.RunDirectory;
 import java.io.File;
 import java.io.IOException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -29,7 +30,7 @@ final class DemoPair implements AutoCloseable {
   private static final long START_LIMIT_NS = TimeUnit.SECONDS.toNanos(60);
   private static final long STOP_LIMIT_MS = 5000;
   private static final long POLL_NS = 20_000_000;
-  private static final int LOG_LINES_SHOWN = 20;
+  private static final int LOG_LINES_SHOWN = 12;
 
   private final DemoSettings settings;
   private final Map<String, String> environment;
@@ -62,6 +63,9 @@ final class DemoPair implements AutoCloseable {
 
   /** Starts the master and waits until it answers. */
   synchronized void startMaster() throws IOException {
+    if (closed) {
+      throw new CommandFailedException("stopped before the master was started");
+    }
     final List<String> command =
         JvmCommand.of(
             List.of(
@@ -184,12 +188,29 @@ final class DemoPair implements AutoCloseable {
 
   /** The last lines that master and slaves wrote. */
   String logTail() {
-    try {
-      final List<String> lines = Files.readAllLines(log);
-      return String.join(
-          "\n", lines.subList(Math.max(0, lines.size() - LOG_LINES_SHOWN), lines.size()));
+    final StringBuilder text = new StringBuilder();
+    appendTail(text, log);
+    try (DirectoryStream<Path> slaveLogs =
+        Files.newDirectoryStream(runDirectory.path().resolve("log"))) {
+      for (final Path slaveLog : slaveLogs) {
+        appendTail(text, slaveLog);
+      }
     } catch (final IOException e) {
-      return "(no log: " + e.getMessage() + ")";
+      text.append("(no logs of slaves: ").append(e.getMessage()).append(')');
+    }
+    return text.toString();
+  }
+
+  private static void appendTail(final StringBuilder text, final Path file) {
+    text.append("--- ").append(file.getFileName()).append('\n');
+    try {
+      final List<String> lines = Files.readAllLines(file);
+      for (final String line :
+          lines.subList(Math.max(0, lines.size() - LOG_LINES_SHOWN), lines.size())) {
+        text.append(line).append('\n');
+      }
+    } catch (final IOException e) {
+      text.append(e.getMessage()).append('\n');
     }
   }
 

@@ -24,9 +24,10 @@ final class DemoRun implements AutoCloseable {
   private static final long KILL_JITTER_NS = TimeUnit.MILLISECONDS.toNanos(20);
 
   /**
-   * A blackout begins when the last completion of the dead slave was seen, right after the kill.
+   * A pause that begins up to this long after a kill counts as its blackout: the kernel may take a
+   * while to stop the process, and the client to see what was completed before.
    */
-  private static final long GAP_START_NS = TimeUnit.MICROSECONDS.toNanos(500);
+  private static final long GAP_START_NS = TimeUnit.MILLISECONDS.toNanos(50);
 
   private static final int PLOT_BEFORE_MS = 6;
   private static final int PLOT_AFTER_MS = 26;

@@ -13,6 +13,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -30,6 +31,7 @@ public final class TrainCommand implements Callable<Integer> {
   private static final DemoSettings SETTINGS =
       new DemoSettings(1, 0, DemoSettings.BdevChoice.MEM, 4, 8, 1, false, 1, -1, 0);
   private static final long DUMP_LIMIT_MINUTES = 2;
+  private static final Pattern CLASS_ID = Pattern.compile(" id: \\d+$");
 
   @Option(names = "--archive", required = true, description = "File to write.")
   private Path archive;
@@ -101,7 +103,12 @@ public final class TrainCommand implements Callable<Integer> {
       throw new CommandFailedException("no process left a list of classes");
     }
     for (final Path list : lists) {
-      lines.addAll(Files.readAllLines(list));
+      for (final String line : Files.readAllLines(list)) {
+        // Numbers are those of one process, and stand for classes of unusual loaders only.
+        if (!line.contains(" source: ")) {
+          lines.add(CLASS_ID.matcher(line).replaceFirst(""));
+        }
+      }
     }
     return lines;
   }

@@ -214,11 +214,11 @@ public final class LoadProgress implements AutoCloseable {
   }
 
   /**
-   * How long after a moment the next completion came: the end of the longest gap that covers the
-   * moment or begins right after it, counted from the moment.
+   * The longest pause between two completions that covers a moment or begins soon after it; what
+   * lies before the moment is not counted.
    *
-   * @param toleranceNs gaps that began later than this after the moment do not count
-   * @return nanoseconds; 0 when no gap was long enough to be recorded
+   * @param toleranceNs pauses that began later than this after the moment do not count
+   * @return nanoseconds; 0 when no pause was long enough to be recorded
    */
   public long blackoutNs(final long momentNs, final long toleranceNs) {
     final long position = gapPosition();
@@ -227,7 +227,7 @@ public final class LoadProgress implements AutoCloseable {
       final long startNs = Mem.getLongAcquire(gapAddress(i));
       final long endNs = Mem.getLongAcquire(gapAddress(i) + 8);
       if (endNs > momentNs && startNs - momentNs < toleranceNs) {
-        longest = Math.max(longest, endNs - momentNs);
+        longest = Math.max(longest, endNs - Math.max(startNs, momentNs));
       }
     }
     return longest;
