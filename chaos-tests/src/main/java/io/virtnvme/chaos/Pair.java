@@ -28,7 +28,9 @@ final class Pair implements AutoCloseable {
   private static final Duration START_LIMIT = Duration.ofSeconds(60);
   private static final Duration STANDBY_LIMIT = Duration.ofSeconds(60);
   private static final long STOP_LIMIT_SECONDS = 30;
-  private static final int LOG_LINES_SHOWN = 60;
+  private static final Duration DUMP_LIMIT = Duration.ofSeconds(5);
+  private static final int SIGQUIT = 3;
+  private static final int LOG_LINES_SHOWN = 120;
   static final int BLOCK_BYTES = 4096;
 
   private final PairOptions options;
@@ -59,6 +61,7 @@ final class Pair implements AutoCloseable {
       pair.startMaster();
       return pair;
     } catch (final RuntimeException | Error e) {
+      System.err.println(pair.evidence());
       pair.endEverything();
       throw e;
     }
@@ -83,10 +86,21 @@ final class Pair implements AutoCloseable {
               .redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile()))
               .redirectInput(new File("/dev/null"))
               .start();
-      Waiting.until("the master answers", START_LIMIT, this::isAnswering);
+      if (!Waiting.holdsWithin(START_LIMIT, this::isAnswering)) {
+        dumpThreads();
+        throw new AssertionError("no answer of the master in " + START_LIMIT.toSeconds() + " s");
+      }
       segments = runDirectory.segments();
     } catch (final IOException e) {
       throw new AssertionError("no master", e);
+    }
+  }
+
+  /** Lets the master write to its log what each of its threads is doing. */
+  private void dumpThreads() {
+    try (Victim victim = Victim.of(masterPid())) {
+      victim.signal(SIGQUIT);
+      Waiting.holdsWithin(DUMP_LIMIT, () -> logText().contains("JNI global refs"));
     }
   }
 

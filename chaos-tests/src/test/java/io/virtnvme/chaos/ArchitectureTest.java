@@ -95,7 +95,8 @@ class ArchitectureTest {
   void shouldKeepTheDataPathFreeOfLogging() {
     noClasses()
         .that()
-        .resideInAnyPackage("io.virtnvme.slave.virtqueue..", "io.virtnvme.slave.blk..", "io.virtnvme.journal..")
+        .resideInAnyPackage(
+            "io.virtnvme.slave.virtqueue..", "io.virtnvme.slave.blk..", "io.virtnvme.journal..")
         .should()
         .dependOnClassesThat()
         .resideInAPackage("org.slf4j..")

@@ -23,7 +23,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -60,8 +59,11 @@ public final class Master implements AutoCloseable {
   private final Supervisor supervisor;
   private final Thread conductor;
   private final AtomicBoolean closing = new AtomicBoolean();
-  private final CountDownLatch ended = new CountDownLatch(1);
-  private ConductorControlPlane controlPlane;
+
+  /** Completes when the conductor has ended, for whatever reason. */
+  private final CompletableFuture<Void> ended = new CompletableFuture<>();
+
+  private volatile ConductorControlPlane controlPlane;
   private volatile JsonRpcServer rpcServer;
   private volatile boolean running = true;
   private volatile RuntimeException failure;
@@ -92,9 +94,9 @@ public final class Master implements AutoCloseable {
       runDirectory = RunDirectory.open(context.runDirectory());
     } catch (final ConfigException e) {
       throw new StartRefusedException(e.getMessage(), e);
-    } catch (final LinkageError e) {
+    } catch (final UnsatisfiedLinkError | ExceptionInInitializerError e) {
       throw new StartRefusedException(
-          "the C library lacks something: " + e.getMessage() + "; use glibc 2.30 or later", e);
+          "the C library lacks something: " + e + "; use glibc 2.30 or later", e);
     }
     try {
       HostCheck.checkKernel();
@@ -134,7 +136,7 @@ public final class Master implements AutoCloseable {
             adopted);
     final ConductorControlPlane plane =
         new ConductorControlPlane(supervisor, info, this::otherCounters);
-    await(onConductor(() -> controlPlane = plane), "control plane");
+    await(onConductor(() -> show(plane)), "control plane");
     final RpcMethods methods =
         RpcMethodSet.create(context.version(), plane, registry::append, history);
     try {
@@ -148,6 +150,11 @@ public final class Master implements AutoCloseable {
         "ready after {} ms{}",
         (System.nanoTime() - startNs) / 1_000_000,
         adopted ? ", slaves of a master before were adopted" : "");
+  }
+
+  private void show(final ConductorControlPlane plane) {
+    plane.publish();
+    controlPlane = plane;
   }
 
   private void stopSlavesUnless(final boolean adopted) {
@@ -184,16 +191,26 @@ public final class Master implements AutoCloseable {
 
   private <T> T await(final CompletableFuture<T> future, final String what) {
     try {
-      return future.get(STEP_SECONDS_MAX, TimeUnit.SECONDS);
+      return getUnlessEnded(future);
     } catch (final ExecutionException e) {
       throw new StartRefusedException(what + ": " + e.getCause().getMessage(), e.getCause());
     } catch (final TimeoutException e) {
-      throw new StartRefusedException(
-          what + " took more than " + STEP_SECONDS_MAX + " seconds", failure == null ? e : failure);
+      throw new StartRefusedException(what + " took more than " + STEP_SECONDS_MAX + " seconds", e);
     } catch (final InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new StartRefusedException(what + " was interrupted", e);
     }
+  }
+
+  /** Does not wait for a conductor that will never answer. */
+  private <T> T getUnlessEnded(final CompletableFuture<T> future)
+      throws ExecutionException, TimeoutException, InterruptedException {
+    CompletableFuture.anyOf(future, ended).get(STEP_SECONDS_MAX, TimeUnit.SECONDS);
+    if (!future.isDone()) {
+      throw new ExecutionException(
+          failure == null ? new IllegalStateException("the conductor has ended") : failure);
+    }
+    return future.get();
   }
 
   private Map<String, Long> otherCounters() {
@@ -212,9 +229,11 @@ public final class Master implements AutoCloseable {
       boolean moreWork = false;
       while (running) {
         loop.doWork(!moreWork);
-        moreWork = supervisor.doWork();
-        if (controlPlane != null) {
-          controlPlane.publish();
+        if (running) {
+          moreWork = supervisor.doWork();
+          if (controlPlane != null) {
+            controlPlane.publish();
+          }
         }
       }
     } catch (final RuntimeException | Error e) {
@@ -222,7 +241,7 @@ public final class Master implements AutoCloseable {
       LOG.error("the conductor stops; start the master again, the guests go on meanwhile", e);
       failure = e instanceof RuntimeException known ? known : new IllegalStateException(e);
     } finally {
-      ended.countDown();
+      ended.complete(null);
     }
   }
 
@@ -242,7 +261,11 @@ public final class Master implements AutoCloseable {
    * @throws IllegalStateException when the conductor stopped by a fault; slaves run on
    */
   public void awaitTermination() throws InterruptedException {
-    ended.await();
+    try {
+      ended.get();
+    } catch (final ExecutionException e) {
+      throw new IllegalStateException(e);
+    }
     if (failure != null) {
       abandon();
       throw new IllegalStateException("the master stopped by a fault of its own", failure);
@@ -278,24 +301,29 @@ public final class Master implements AutoCloseable {
   }
 
   private void stopSlaves() {
-    final CompletableFuture<Void> stopped = stageOnConductor(supervisor::stop);
+    final CompletableFuture<Void> stopped =
+        stageOnConductor(() -> supervisor.stop().thenRun(() -> running = false));
     try {
-      stopped.get(STEP_SECONDS_MAX, TimeUnit.SECONDS);
+      getUnlessEnded(stopped);
       runDirectory.clean(context.keepMemDisksOnStop());
     } catch (final ExecutionException | TimeoutException e) {
       LOG.error("not everything was stopped", e);
     } catch (final InterruptedException e) {
       Thread.currentThread().interrupt();
     }
+    endConductor();
+  }
+
+  private void endConductor() {
     running = false;
     loop.execute(() -> {});
   }
 
   private void awaitEnd() {
     try {
-      if (!ended.await(STEP_SECONDS_MAX, TimeUnit.SECONDS)) {
-        LOG.error("the conductor does not end");
-      }
+      ended.get(STEP_SECONDS_MAX, TimeUnit.SECONDS);
+    } catch (final ExecutionException | TimeoutException e) {
+      LOG.error("the conductor does not end", e);
     } catch (final InterruptedException e) {
       Thread.currentThread().interrupt();
     }
@@ -307,8 +335,7 @@ public final class Master implements AutoCloseable {
       if (rpcServer != null) {
         rpcServer.close();
       }
-      running = false;
-      loop.execute(() -> {});
+      endConductor();
       awaitEnd();
       releaseAll();
     }

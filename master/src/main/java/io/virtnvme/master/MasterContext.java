@@ -238,6 +238,7 @@ public final class MasterContext {
     require(idleSpinNs >= 0, "idleSpinNs", idleSpinNs);
     require(restartDelayNs > 0 && restartDelayNsMax >= restartDelayNs, "delay", restartDelayNs);
     require(hangNsMax >= 0, "hangNsMax", hangNsMax);
+    require(slaveCommand == null || !slaveCommand.isEmpty(), "slave command", slaveCommand);
     if (slaveCommand == null) {
       slaveCommand = SlaveCommand.likeThisProcess();
     }
@@ -299,7 +300,7 @@ public final class MasterContext {
         + slaveCount
         + " standbys="
         + standbyCount
-        + " slave command="
-        + String.join(" ", slaveCommand);
+        + " slave="
+        + slaveCommand.get(slaveCommand.size() - 1);
   }
 }

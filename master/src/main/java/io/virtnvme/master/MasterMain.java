@@ -3,6 +3,7 @@ package io.virtnvme.master;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 
 /** A master as a process of its own; the {@code virtnvme up} command offers the same and more. */
 public final class MasterMain {
@@ -35,20 +36,34 @@ public final class MasterMain {
 
   /** Runs a master in the foreground until it is told to stop; the process's exit code. */
   public static int run(final MasterContext context) throws InterruptedException {
+    final CompletableFuture<Master> launched = new CompletableFuture<>();
+    // Before the launch: a signal that comes while it is under way must not leave slaves behind.
+    Runtime.getRuntime().addShutdownHook(new Thread(() -> stop(launched), "stop"));
     final Master master;
     try {
       master = Master.launch(context);
+      launched.complete(master);
     } catch (final StartRefusedException e) {
+      launched.complete(null);
       System.err.println("virtnvme: " + e.getMessage());
       return EXIT_REFUSED;
+    } catch (final RuntimeException | Error e) {
+      launched.complete(null);
+      throw e;
     }
-    Runtime.getRuntime().addShutdownHook(new Thread(master::close, "stop"));
     try {
       master.awaitTermination();
       return 0;
     } catch (final IllegalStateException e) {
       System.err.println("virtnvme: " + e.getMessage());
       return EXIT_FAULT;
+    }
+  }
+
+  private static void stop(final CompletableFuture<Master> launched) {
+    final Master master = launched.join();
+    if (master != null) {
+      master.close();
     }
   }
 

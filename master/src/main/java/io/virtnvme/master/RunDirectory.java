@@ -5,6 +5,8 @@ import io.virtnvme.ipc.segment.SegmentDirectory;
 import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.ipc.sys.LockHolder;
 import io.virtnvme.ipc.sys.SysException;
+import io.virtnvme.ipc.sys.UnixSocket;
+import io.virtnvme.master.relay.Listener;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryStream;
@@ -42,6 +44,7 @@ final class RunDirectory implements AutoCloseable {
    * @throws StartRefusedException when another master runs there, or something cannot be made
    */
   static RunDirectory open(final Path path) {
+    checkLength(path);
     makeDirectory(path, "rwx------");
     final int lockFd = lock(path.resolve("lock"));
     try {
@@ -57,6 +60,19 @@ final class RunDirectory implements AutoCloseable {
           ? refused
           : new StartRefusedException(
               "the run directory " + path + " cannot be used: " + e.getMessage(), e);
+    }
+  }
+
+  /** Before anything is made: what a refused start made would have to be removed again. */
+  private static void checkLength(final Path path) {
+    final Path longest = Listener.fresh(path.resolve("slaves.sock"));
+    if (!Listener.fits(path.resolve("slaves.sock"))) {
+      throw new StartRefusedException(
+          "the run directory's name is too long: a socket's path has at most "
+              + UnixSocket.PATH_BYTES_MAX
+              + " bytes, and "
+              + longest
+              + " must fit; choose a shorter --run-dir");
     }
   }
 

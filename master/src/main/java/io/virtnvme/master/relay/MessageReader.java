@@ -51,14 +51,14 @@ final class MessageReader implements AutoCloseable {
         return null;
       }
       if (received <= 0) {
-        throw new FrontEndException(
+        throw FrontEndException.isGone(
             received == 0 ? "the front-end hung up" : Errno.text((int) -received));
       }
       headerLength += (int) received;
     }
     final long size = Integer.toUnsignedLong(Mem.getInt(buffer + SIZE_OFFSET));
     if (size > MESSAGE_LENGTH_MAX - HEADER_LENGTH) {
-      throw new FrontEndException(
+      throw FrontEndException.brokeTheRules(
           "message too long: payload="
               + size
               + " bytes, at most "
@@ -97,7 +97,7 @@ final class MessageReader implements AutoCloseable {
           fds.add(newFd);
         }
         if (received <= 0 || (socket.truncated() && !beyond) || fds.size() > FD_COUNT_MAX) {
-          throw new FrontEndException(
+          throw FrontEndException.brokeTheRules(
               "message cannot be read: wanted="
                   + (length - total)
                   + " received="
@@ -113,7 +113,8 @@ final class MessageReader implements AutoCloseable {
         // A receive stops behind bytes that came with descriptors; taking must stop there too.
         if (total == length || brought.length > 0) {
           if (pieceCount == pieces.length) {
-            throw new FrontEndException("descriptors in too many pieces: at most " + pieces.length);
+            throw FrontEndException.brokeTheRules(
+                "descriptors in too many pieces: at most " + pieces.length);
           }
           pieces[pieceCount++] = total - pieceStart;
           pieceStart = total;

@@ -182,8 +182,12 @@ public final class Relay implements AutoCloseable {
         slaveSide.relay(session);
       }
     } catch (final FrontEndException e) {
-      counters.increment(MasterCounter.MESSAGE_VIOLATIONS);
-      fail(session, e.getMessage());
+      if (e.isGone()) {
+        close(session, e.getMessage());
+      } else {
+        counters.increment(MasterCounter.MESSAGE_VIOLATIONS);
+        fail(session, e.getMessage());
+      }
     }
   }
 
@@ -373,6 +377,7 @@ public final class Relay implements AutoCloseable {
       session.release();
     }
     sessions.clear();
+    ready.clear();
     reader.close();
   }
 }

@@ -381,7 +381,11 @@ final class Seats {
     seat.policy().onSuccess();
     standbysGivenUp = false;
     standbyPolicy.onSuccess();
-    startFor(seat);
+    if (seat.owner() == null) {
+      startFor(seat);
+    } else {
+      topUpStandbys();
+    }
   }
 
   /** No more starts. */

@@ -114,12 +114,12 @@ final class Slaves {
       LOG.error("slave {} cannot be started: {}", id, e.getMessage());
       return null;
     }
+    counters.increment(MasterCounter.SLAVES_STARTED);
     final int pidfd = config.processes().open(pid);
     if (pidfd < 0) {
       LOG.error("slave {} (process {}) ended at once: {}", id, pid, Errno.text(-pidfd));
       return null;
     }
-    counters.increment(MasterCounter.SLAVES_STARTED);
     final Slave slave = add(id, pid, pidfd);
     slave.intendedSeat(intendedSeat);
     LOG.info(

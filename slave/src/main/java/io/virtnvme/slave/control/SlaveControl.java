@@ -14,12 +14,14 @@ import io.virtnvme.ipc.sys.Errno;
 import io.virtnvme.ipc.sys.EventFd;
 import io.virtnvme.ipc.sys.Processes;
 import io.virtnvme.ipc.sys.SysException;
+import io.virtnvme.ipc.sys.Threads;
 import io.virtnvme.slave.bdev.ReactorIo;
 import io.virtnvme.slave.reactor.ReactorEvents;
 import io.virtnvme.slave.reactor.Seat;
 import io.virtnvme.slave.reactor.WarmUp;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -346,7 +348,27 @@ public final class SlaveControl implements ReactorEvents {
 
   @Override
   public void onTakeoverMeasured(final int seatId, final TakeoverReport report) {
-    execute(() -> sendSeatTaken(seatId, report));
+    execute(
+        () -> {
+          sendSeatTaken(seatId, report);
+          confineToOwnedSeats();
+        });
+  }
+
+  /**
+   * Brings all our threads to the reactors' cores: when this process is killed, its dying threads
+   * and the teardown of its memory, which the fence of a disk waits for, find these cores free and
+   * disturb no guest.
+   */
+  private void confineToOwnedSeats() {
+    final int[] cores =
+        seats.values().stream()
+            .filter(Seat::isOwned)
+            .flatMapToInt(seat -> Arrays.stream(seat.cores()))
+            .toArray();
+    if (cores.length > 0) {
+      Threads.confineProcessTo(cores);
+    }
   }
 
   private void sendSeatTaken(final int seatId, final TakeoverReport report) {

@@ -6,6 +6,7 @@ import io.virtnvme.slave.session.RingHost;
 import io.virtnvme.slave.virtqueue.DirtyLog;
 import io.virtnvme.slave.virtqueue.GuestMemory;
 import io.virtnvme.slave.virtqueue.QueueSetup;
+import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Supplier;
 
@@ -15,6 +16,7 @@ import java.util.function.Supplier;
  */
 public final class Seat implements RingHost, AutoCloseable {
   private final int id;
+  private final int[] cores;
   private final SeatSegment segment;
   private final SeatThread[] threads;
   private final ReactorEvents events;
@@ -35,6 +37,7 @@ public final class Seat implements RingHost, AutoCloseable {
       final Supplier<ReactorIo> ioFactory,
       final ReactorEvents events) {
     this.id = id;
+    this.cores = cores.clone();
     this.segment = segment;
     this.events = events;
     this.threads = new SeatThread[segment.reactorCount()];
@@ -53,6 +56,11 @@ public final class Seat implements RingHost, AutoCloseable {
 
   public int id() {
     return id;
+  }
+
+  /** The cores of the seat's reactors; empty when they are not pinned. */
+  public int[] cores() {
+    return Arrays.stream(cores).filter(core -> core >= 0).toArray();
   }
 
   /** How often the seat changed hands; names a takeover. */

@@ -1,6 +1,7 @@
 package io.virtnvme.ipc.sys;
 
 import io.virtnvme.ipc.memory.Mem;
+import java.io.File;
 
 /**
  * Placement and priority of the calling thread, or of the whole process when called before other
@@ -23,6 +24,32 @@ public final class Threads {
     try {
       Mem.putByte(mask + core / Byte.SIZE, (byte) (1 << (core % Byte.SIZE)));
       return Libc.sched_setaffinity(0, MASK_BYTES, mask) == 0;
+    } finally {
+      Mem.free(mask);
+    }
+  }
+
+  /**
+   * Moves every thread of this process to some cores; threads made later inherit that from their
+   * maker. When such a process is killed, all of it dies on these cores and takes no time from
+   * others.
+   *
+   * @param cores core numbers; out of range ones are left out
+   */
+  public static void confineProcessTo(final int[] cores) {
+    final long mask = Mem.allocate(MASK_BYTES);
+    try {
+      for (final int core : cores) {
+        if (core >= 0 && core < MASK_BYTES * Byte.SIZE) {
+          final long octet = mask + core / Byte.SIZE;
+          Mem.putByte(octet, (byte) (Mem.getByte(octet) | 1 << (core % Byte.SIZE)));
+        }
+      }
+      final String[] threadIds = new File("/proc/self/task").list();
+      for (final String threadId : threadIds == null ? new String[0] : threadIds) {
+        // A thread that ended meanwhile, or a core that is not there, changes nothing.
+        Libc.sched_setaffinity(Integer.parseInt(threadId), MASK_BYTES, mask);
+      }
     } finally {
       Mem.free(mask);
     }

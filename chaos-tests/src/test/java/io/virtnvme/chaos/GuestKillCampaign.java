@@ -1,0 +1,232 @@
+package io.virtnvme.chaos;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.virtnvme.chaos.guest.CommandResult;
+import io.virtnvme.chaos.guest.Disk;
+import io.virtnvme.chaos.guest.FioJob;
+import io.virtnvme.chaos.guest.Guest;
+import io.virtnvme.chaos.guest.RequiresGuest;
+import io.virtnvme.chaos.guest.Running;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInstance;
+import org.junit.jupiter.api.extension.RegisterExtension;
+
+/**
+ * A stock guest with a memory disk and a file disk works on both at once while the pair under it is
+ * killed: P1, P2 and P3 as a guest sees them.
+ */
+@RequiresGuest
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
+abstract class GuestKillCampaign {
+  private static final String MEM = "mem0";
+  private static final String FILE = "file0";
+  private static final List<String> BDEVS = List.of(MEM, FILE);
+  private static final List<String> DEVICES = List.of("/dev/vda", "/dev/vdb");
+  private static final int DISK_MIB = 128;
+  private static final int INSTANT_MS_MAX = 1200;
+  private static final int MASTER_AWAY_MS_MAX = 400;
+
+  /** What dies at one instant. */
+  private enum Blow {
+    /** The slave; a warm standby waits. */
+    SLAVE,
+    /** The slave as soon as there is one again: its successor may have to start cold. */
+    SLAVE_AT_ONCE,
+    SLAVE_AND_STANDBY,
+    MASTER,
+    /** The slave while there is no master. */
+    MASTER_THEN_SLAVE,
+    EVERYTHING
+  }
+
+  @RegisterExtension final GuestRig rig = new GuestRig();
+
+  private final boolean packed;
+
+  GuestKillCampaign(final boolean packed) {
+    this.packed = packed;
+  }
+
+  @BeforeAll
+  void boot() {
+    final Pair pair = rig.startPair();
+    // The two block sizes that disks have.
+    pair.call(
+        "bdev_malloc_create",
+        Json.of("name", MEM, "block_size", 512, "num_blocks", DISK_MIB * 2048));
+    pair.createFileDisk(FILE, DISK_MIB * 256);
+    final List<Disk> disks = new ArrayList<>();
+    for (final String bdev : BDEVS) {
+      pair.createController(bdev, bdev, packed);
+      disks.add(packed ? rig.disk(bdev).packed() : rig.disk(bdev));
+    }
+    final Guest guest = rig.boot(disks);
+    for (final String device : List.of("vda", "vdb")) {
+      assertEquals(packed, guest.hasFeature(device, GuestRig.FEATURE_RING_PACKED), device);
+      final String queues = "ls /sys/block/" + device + "/mq | wc -l";
+      assertEquals("2", guest.run(queues, GuestRig.SHORT).orThrow(), device);
+    }
+  }
+
+  @Test
+  void shouldCompleteAndVerifyAllIoWhateverIsKilled() {
+    final Guest guest = rig.guest();
+    final List<Blow> plan = plan();
+    System.out.println("guest campaign: packed=" + packed + " seed=" + rig.seed() + " " + plan);
+    final List<FioRounds> rounds =
+        DEVICES.stream()
+            .map(
+                d ->
+                    new FioRounds(guest, FioJob.mixedVerify(d).region("0", "32m").loops(3).build()))
+            .toList();
+    rig.awaitProgress(BDEVS);
+    String qemuLog = guest.qemuLog();
+    for (final Blow blow : plan) {
+      strike(blow);
+      final long struckNs = System.nanoTime();
+      rig.awaitProgress(BDEVS);
+      System.out.printf("  %s: both disks go on after %d ms%n", blow, elapsedMs(struckNs));
+      rounds.forEach(FioRounds::check);
+      if (blow == Blow.EVERYTHING) {
+        // QEMU tells that it lost its connections, this once.
+        qemuLog = guest.qemuLog();
+      }
+      assertEquals(qemuLog, guest.qemuLog(), () -> "QEMU must not notice: " + blow);
+    }
+    final List<FioRounds.Total> totals = FioRounds.finishAll(rounds);
+    report(totals);
+    for (final FioRounds.Total total : totals) {
+      assertEquals(0, total.errors(), total::toString);
+      assertEquals(total.writeBytes(), total.readBytes(), "every byte written is read back");
+    }
+    assertEquals(List.of(), guest.complaints());
+    assertStillUsable();
+  }
+
+  private static long elapsedMs(final long sinceNs) {
+    return TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - sinceNs);
+  }
+
+  private List<Blow> plan() {
+    final List<Blow> plan =
+        new ArrayList<>(
+            Stream.of(
+                    Collections.nCopies(6, Blow.SLAVE),
+                    Collections.nCopies(3, Blow.SLAVE_AT_ONCE),
+                    List.of(Blow.SLAVE_AND_STANDBY),
+                    Collections.nCopies(2, Blow.MASTER),
+                    List.of(Blow.MASTER_THEN_SLAVE),
+                    List.of(Blow.EVERYTHING))
+                .flatMap(List::stream)
+                .toList());
+    Collections.shuffle(plan, rig.random());
+    return plan;
+  }
+
+  private void strike(final Blow blow) {
+    final Pair pair = rig.pair();
+    switch (blow) {
+      case SLAVE -> rig.killSlave(1, INSTANT_MS_MAX);
+      case SLAVE_AT_ONCE -> rig.killSlave(0, INSTANT_MS_MAX);
+      case SLAVE_AND_STANDBY -> rig.killSlaveAndStandby(INSTANT_MS_MAX);
+      case MASTER -> {
+        rig.rememberRecoveries();
+        rig.pauseAtRandom(INSTANT_MS_MAX);
+        pair.killMaster();
+        rig.pauseAtRandom(MASTER_AWAY_MS_MAX);
+        pair.startMaster();
+      }
+      case MASTER_THEN_SLAVE -> {
+        final int active = rig.awaitSlave(1);
+        rig.rememberRecoveries();
+        rig.pauseAtRandom(INSTANT_MS_MAX);
+        pair.killMaster();
+        rig.pauseAtRandom(MASTER_AWAY_MS_MAX);
+        Victim.kill(active);
+        rig.pauseAtRandom(MASTER_AWAY_MS_MAX);
+        pair.startMaster();
+      }
+      case EVERYTHING -> rig.killEverything(INSTANT_MS_MAX);
+      default -> throw new IllegalStateException("no such blow: " + blow);
+    }
+  }
+
+  private void report(final List<FioRounds.Total> totals) {
+    long resubmitted = 0;
+    for (final JsonNode recovery : rig.recoveries()) {
+      resubmitted += recovery.path("resubmitted").asLong();
+    }
+    System.out.println(
+        "guest campaign: packed="
+            + packed
+            + " takeovers seen="
+            + rig.recoveries().size()
+            + " resubmitted="
+            + resubmitted
+            + "\n  mem:  "
+            + totals.get(0)
+            + "\n  file: "
+            + totals.get(1));
+  }
+
+  private void assertStillUsable() {
+    for (final String device : DEVICES) {
+      final FioJob job = FioJob.mixedVerify(device).region("32m", "16m").build();
+      final FioRounds.Total total = new FioRounds(rig.guest(), job).finish();
+      assertEquals(0, total.errors(), total::toString);
+    }
+  }
+
+  @Test
+  void shouldKeepAnExt4TreeThroughKills() {
+    final Guest guest = rig.guest();
+    for (final String device : DEVICES) {
+      guest
+          .run("mkfs.ext4 -q -F " + device + " && mount " + device + " /mnt", GuestRig.LONG)
+          .orThrow();
+      final Running<CommandResult> writing = guest.start(writeTree("/mnt"));
+      rig.killSlave(1, INSTANT_MS_MAX);
+      rig.killSlave(0, INSTANT_MS_MAX);
+      writing.await(GuestRig.LONG).orThrow();
+      final String sums = sumTree(guest);
+      assertEquals(60, sums.lines().count());
+      rig.killSlave(0, INSTANT_MS_MAX);
+      guest.run("sync; echo 3 >/proc/sys/vm/drop_caches", GuestRig.LONG).orThrow();
+      final Running<CommandResult> reading = guest.start(SUM_TREE);
+      rig.killSlave(0, INSTANT_MS_MAX / 4);
+      assertEquals(sums, reading.await(GuestRig.LONG).orThrow(), device);
+      final String remount =
+          String.format("umount /mnt && e2fsck -f -n %s && mount %s /mnt", device, device);
+      guest.run(remount, GuestRig.LONG).orThrow();
+      assertEquals(sums, sumTree(guest), device);
+      guest.run("umount /mnt", GuestRig.LONG).orThrow();
+    }
+    assertEquals(List.of(), guest.complaints());
+    assertTrue(rig.recoveries().size() >= 4, () -> "takeovers: " + rig.recoveries());
+  }
+
+  private static final String SUM_TREE = "cd /mnt; find . -type f | sort | xargs sha256sum";
+
+  private static String sumTree(final Guest guest) {
+    return guest.run(SUM_TREE, GuestRig.LONG).orThrow();
+  }
+
+  /** Sixty files of 10 KiB to 1 MiB, with flushes in between so that the journal works as well. */
+  private static String writeTree(final String root) {
+    return "for d in 1 2 3; do mkdir "
+        + root
+        + "/$d; for f in $(seq 20); do dd if=/dev/urandom of="
+        + root
+        + "/$d/$f bs=1k count=$((d * f * 17)) 2>/dev/null || exit 1; "
+        + "[ $((f % 4)) != 0 ] || sync; done; done; sync";
+  }
+}

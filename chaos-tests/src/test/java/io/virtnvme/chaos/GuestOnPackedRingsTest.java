@@ -1,0 +1,8 @@
+package io.virtnvme.chaos;
+
+/** The campaign on packed virtqueues. */
+final class GuestOnPackedRingsTest extends GuestKillCampaign {
+  GuestOnPackedRingsTest() {
+    super(true);
+  }
+}

@@ -1,0 +1,8 @@
+package io.virtnvme.chaos;
+
+/** The campaign on split virtqueues. */
+final class GuestOnSplitRingsTest extends GuestKillCampaign {
+  GuestOnSplitRingsTest() {
+    super(false);
+  }
+}
