@@ -25,9 +25,15 @@ final class SlaveCommand {
           "-Dcom.sun.management.jmxremote.port",
           "-Xloggc:");
 
+  /**
+   * A slave's heap holds sessions, not data: small, so that the process is soon gone when it is
+   * killed.
+   */
+  private static final List<String> SMALL_HEAP = List.of("-Xms16m", "-Xmx64m", "-Xmn8m");
+
   private SlaveCommand() {}
 
-  /** The same Java, the same options, the same class path. */
+  /** The same Java, the same options but for the heap, the same class path. */
   static List<String> likeThisProcess() {
     final List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
@@ -36,6 +42,7 @@ final class SlaveCommand {
         command.add(option);
       }
     }
+    command.addAll(SMALL_HEAP);
     command.add("-cp");
     command.add(System.getProperty("java.class.path"));
     command.add(MAIN_CLASS);

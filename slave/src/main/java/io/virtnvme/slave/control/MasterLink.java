@@ -21,6 +21,7 @@ final class MasterLink implements AutoCloseable {
   private final Epoll epoll;
   private final long token;
   private RelayChannel channel;
+  private int connectionCount;
 
   MasterLink(final Path socketPath, final Epoll epoll, final long token) {
     this.socketPath = socketPath;
@@ -30,6 +31,11 @@ final class MasterLink implements AutoCloseable {
 
   boolean isUp() {
     return channel != null;
+  }
+
+  /** Which connection this is: what was asked over an earlier one is not answered over this. */
+  int connectionNumber() {
+    return connectionCount;
   }
 
   /** Tries once to connect; false when no master listens. */
@@ -42,6 +48,7 @@ final class MasterLink implements AutoCloseable {
     }
     Fds.setNonBlocking(fd, true);
     channel = new RelayChannel(fd);
+    connectionCount++;
     epoll.add(fd, Epoll.IN | Epoll.RDHUP, token);
     return true;
   }

@@ -2,6 +2,7 @@ package io.virtnvme.slave.control;
 
 import io.virtnvme.ipc.relay.SessionDescription;
 import io.virtnvme.ipc.segment.SessionSegment;
+import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.slave.session.VhostUserSession;
 
 /**
@@ -25,9 +26,35 @@ final class SessionEntry {
 
   boolean closing;
 
-  long lastSequence;
-  long lastHash;
-  byte[] lastReply;
+  /** A message is being handled: its rings come to a stop. */
+  boolean busy;
+
+  /**
+   * What a new master asked meanwhile: the same message again, since it was not answered. Null for
+   * none.
+   */
+  Relayed waiting;
+
+  /** A message of the front-end, with the connection over which a master relayed it. */
+  static final class Relayed {
+    final int connectionNumber;
+    final long sequence;
+    final byte[] bytes;
+    final int[] fds;
+
+    Relayed(final int connectionNumber, final long sequence, final byte[] bytes, final int[] fds) {
+      this.connectionNumber = connectionNumber;
+      this.sequence = sequence;
+      this.bytes = bytes;
+      this.fds = fds;
+    }
+
+    void closeFds() {
+      for (final int fd : fds) {
+        Fds.close(fd);
+      }
+    }
+  }
 
   SessionEntry(
       final long id,

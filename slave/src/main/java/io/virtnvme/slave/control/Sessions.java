@@ -1,6 +1,5 @@
 package io.virtnvme.slave.control;
 
-import io.virtnvme.ipc.relay.FrontEndMessageHash;
 import io.virtnvme.ipc.relay.RelayFormatException;
 import io.virtnvme.ipc.relay.RelayMessageType;
 import io.virtnvme.ipc.relay.RelayReader;
@@ -20,6 +19,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Executor;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -31,13 +31,21 @@ final class Sessions {
   private final Volumes volumes;
   private final MasterLink link;
   private final Map<Integer, Seat> seats;
+  private final Executor later;
   private final Map<Long, SessionEntry> entries = new LinkedHashMap<>();
 
+  /**
+   * Made for the control thread.
+   *
+   * @param later runs tasks on the control thread, after what it does now
+   */
   Sessions(
       final SegmentDirectory segments,
       final Volumes volumes,
       final MasterLink link,
-      final Map<Integer, Seat> seats) {
+      final Map<Integer, Seat> seats,
+      final Executor later) {
+    this.later = later;
     this.segments = segments;
     this.volumes = volumes;
     this.link = link;
@@ -187,30 +195,63 @@ final class Sessions {
     final SessionEntry entry = entries.get(id);
     final Seat seat = entry == null ? null : seats.get(entry.description.seat());
     if (entry == null || entry.closing || seat == null || !seat.isOwned()) {
-      // The master hands a message to the seat's owner only; it sends it again when it knows
-      // better.
+      // The master hands a message to the seat's owner only; it sends it again when it knows more.
       return;
     }
     if (!entry.serving) {
       // The master's record is no newer than ours, or it would have come first: what the dead slave
-      // did beyond it, this
-      // message does again.
+      // did beyond it, this message does again.
       serve(entry);
     }
-    final int[] fds = message.takeFds();
-    entry.session.onMessage(bytes, fds, answer -> onAnswer(entry, sequence, bytes, answer));
+    final SessionEntry.Relayed relayed =
+        new SessionEntry.Relayed(link.connectionNumber(), sequence, bytes, message.takeFds());
+    if (entry.busy) {
+      dropWaiting(entry);
+      entry.waiting = relayed;
+    } else {
+      handle(entry, relayed);
+    }
+  }
+
+  private void handle(final SessionEntry entry, final SessionEntry.Relayed relayed) {
+    entry.busy = true;
+    entry.session.onMessage(relayed.bytes, relayed.fds, answer -> onAnswer(entry, relayed, answer));
   }
 
   private void onAnswer(
-      final SessionEntry entry, final long sequence, final byte[] message, final Answer answer) {
-    entry.lastSequence = sequence;
-    entry.lastHash = FrontEndMessageHash.of(message);
-    entry.lastReply = answer.reply();
-    if (!link.isUp()) {
-      // A new master finds the message in the socket still, or learns of our answer when we hand
-      // the session back.
-      return;
+      final SessionEntry entry, final SessionEntry.Relayed relayed, final Answer answer) {
+    entry.busy = false;
+    // A master that is gone takes no answer, and its successor finds the message in the socket and
+    // asks again: an answer that it did not ask for would leave it with an older record than ours.
+    if (link.isUp() && relayed.connectionNumber == link.connectionNumber()) {
+      sendAnswer(entry, relayed.sequence, answer);
     }
+    final SessionEntry.Relayed next = entry.waiting;
+    entry.waiting = null;
+    if (next != null && !entry.closing && next.connectionNumber == link.connectionNumber()) {
+      // Not from within the answer to the one before.
+      later.execute(() -> handleIfOpen(entry, next));
+    } else if (next != null) {
+      next.closeFds();
+    }
+  }
+
+  private void handleIfOpen(final SessionEntry entry, final SessionEntry.Relayed relayed) {
+    if (entry.closing || entry.busy) {
+      relayed.closeFds();
+    } else {
+      handle(entry, relayed);
+    }
+  }
+
+  private static void dropWaiting(final SessionEntry entry) {
+    if (entry.waiting != null) {
+      entry.waiting.closeFds();
+      entry.waiting = null;
+    }
+  }
+
+  private void sendAnswer(final SessionEntry entry, final long sequence, final Answer answer) {
     final byte[] reply = answer.reply();
     final RelayWriter writer =
         link.begin(RelayMessageType.ANSWER, entry.id, sequence)
@@ -250,6 +291,7 @@ final class Sessions {
     }
     if (!entry.closing) {
       entry.closing = true;
+      dropWaiting(entry);
       final Seat seat = seats.get(entry.description.seat());
       if (seat != null) {
         seat.forget(id);
@@ -288,7 +330,7 @@ final class Sessions {
     }
   }
 
-  /** Gives a new master every session with all descriptors and the last message's fate. */
+  /** Gives a new master every session with all descriptors. */
   void handBack() {
     for (final SessionEntry entry : new ArrayList<>(entries.values())) {
       if (!link.isUp()) {
@@ -305,11 +347,6 @@ final class Sessions {
       for (final int slot : slots) {
         writer.putInt(slot);
       }
-      writer
-          .putLong(entry.lastSequence)
-          .putLong(entry.lastHash)
-          .putInt(entry.lastReply == null ? 0 : 1)
-          .putBytes(entry.lastReply == null ? new byte[0] : entry.lastReply);
       writer.putFd(entry.frontEndFd);
       for (final int fd : fds) {
         writer.putFd(fd);

@@ -76,7 +76,7 @@ public final class SlaveControl implements ReactorEvents {
     this.ioFactory = ioFactory;
     this.link = new MasterLink(runDirectory.resolve("slaves.sock"), epoll, LINK_TOKEN);
     this.volumes = new Volumes(segments);
-    this.sessions = new Sessions(segments, volumes, link, seats);
+    this.sessions = new Sessions(segments, volumes, link, seats, this::execute);
     epoll.add(taskFd, Epoll.IN, TASK_TOKEN);
   }
 

@@ -494,8 +494,13 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     return fencePassedNs;
   }
 
+  /**
+   * Gives back everything, rings that were left in the middle included; nobody may use the reactor
+   * any more.
+   */
   @Override
   public void close() {
+    rings.close();
     io.close();
     epoll.close();
     Fds.close(wakeFd);

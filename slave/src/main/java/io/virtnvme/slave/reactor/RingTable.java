@@ -13,7 +13,7 @@ import java.util.function.Consumer;
  * that were started, in order. Belongs to the reactor's thread; before the seat is owned, whoever
  * prepares rings holds the seat thread's lock.
  */
-final class RingTable {
+final class RingTable implements AutoCloseable {
   static final int RING_COUNT_MAX = 4096;
 
   private final Ring[] bySlot = new Ring[RING_COUNT_MAX];
@@ -57,6 +57,18 @@ final class RingTable {
     updatePolledOnly();
     bySlot[ring.slot] = null;
     ring.agent.free();
+  }
+
+  /** Frees what all rings hold, made or started. */
+  @Override
+  public void close() {
+    for (int slot = 0; slot < RING_COUNT_MAX; slot++) {
+      if (bySlot[slot] != null) {
+        bySlot[slot].agent.free();
+        bySlot[slot] = null;
+      }
+    }
+    started = new Ring[0];
   }
 
   Ring[] started() {

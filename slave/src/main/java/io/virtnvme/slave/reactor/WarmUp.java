@@ -132,6 +132,7 @@ public final class WarmUp {
       deleteIfThere(file);
       deleteIfThere(segments.memDisk(name));
     }
+    Processes.trimNativeHeap();
   }
 
   private static void deleteIfThere(final Path path) {

@@ -37,8 +37,8 @@ public enum RelayMessageType {
    * Master to slave, id = session: a session as it is now, to a slave that has its seat and to
    * every standby: a {@link SessionDescription}, record version (long), record (bytes), fd slot
    * count (int), slots (int each). Descriptors: the front-end's socket, then one for each slot.
-   * Also sent back by a slave after the master was restarted, followed by last sequence (long),
-   * hash of that message (long), has reply (int), reply (bytes).
+   * Also sent back by a slave after the master was restarted; what became of the message under way
+   * the master knows from the session's segment.
    */
   SESSION(8),
   /** Slave to master, id = session: a standby has mapped it: record version (long). */
@@ -74,7 +74,10 @@ public enum RelayMessageType {
   SEAT_TAKEN(16),
   /** Master to slave: stop fetching, let running I/O end, release the seats, exit. */
   SHUTDOWN(17),
-  /** Slave to master after a master's restart: every session and bdev was handed back. */
+  /**
+   * Slave to master after a master's restart: every session and bdev was handed back: warm (int, 1
+   * = a standby that is ready).
+   */
   ADOPTED(18),
   /**
    * Slave to master, id = bdev id: a bdev that this slave has open, after a master's restart: as

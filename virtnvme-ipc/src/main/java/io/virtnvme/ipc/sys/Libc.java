@@ -112,5 +112,7 @@ final class Libc {
 
   static native int pthread_mutex_unlock(long mutexAddress);
 
+  static native int malloc_trim(long keptBytes);
+
   static native long syscall(long number, long a, long b, long c, long d, long e, long f);
 }
