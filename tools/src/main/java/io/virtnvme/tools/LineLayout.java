@@ -8,7 +8,7 @@ import java.time.Instant;
 import java.time.LocalTime;
 import java.time.ZoneId;
 
-/** {@code 14:02:42.219 INFO  Slave: text}, and a stack trace behind it if there is one. */
+/** {@code 14:02:42.219 INFO Slave: text}, and a stack trace behind it if there is one. */
 final class LineLayout extends LayoutBase<ILoggingEvent> {
   private static final int LEVEL_WIDTH = 5;
 

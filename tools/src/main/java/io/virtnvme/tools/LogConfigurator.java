@@ -11,8 +11,7 @@ import org.slf4j.Logger;
 
 /**
  * Logging of every process: one line per event on stderr, our own from INFO, libraries from WARN.
- * In code, since an XML file and a pattern would be a third of a
- * slave's start-up. {@code
+ * In code, since an XML file and a pattern would be a third of a slave's start-up. {@code
  * -Dvirtnvme.log=DEBUG} shows more of ours.
  */
 public final class LogConfigurator extends ContextAwareBase implements Configurator {
