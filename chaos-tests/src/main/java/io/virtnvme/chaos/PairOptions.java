@@ -11,23 +11,33 @@ import java.util.List;
  * @param standbyCount warm standbys
  * @param coreCount reactors
  * @param slaveCount slaves that share them
+ * @param hangLimitMs a slave without a heartbeat for so long is killed
  */
-record PairOptions(Class<?> mainClass, int standbyCount, int coreCount, int slaveCount) {
-  /** One slave with one reactor, one standby. */
+record PairOptions(
+    Class<?> mainClass, int standbyCount, int coreCount, int slaveCount, int hangLimitMs) {
+  private static final int HANG_LIMIT_MS = 5000;
+
+  /**
+   * One slave with one reactor, one standby; patient, since a test machine may have much else to do.
+   */
   static PairOptions usual() {
-    return new PairOptions(Main.class, 1, 1, 1);
+    return new PairOptions(Main.class, 1, 1, 1, HANG_LIMIT_MS);
   }
 
   PairOptions withStandbys(final int count) {
-    return new PairOptions(mainClass, count, coreCount, slaveCount);
+    return new PairOptions(mainClass, count, coreCount, slaveCount, hangLimitMs);
   }
 
   PairOptions withMain(final Class<?> main) {
-    return new PairOptions(main, standbyCount, coreCount, slaveCount);
+    return new PairOptions(main, standbyCount, coreCount, slaveCount, hangLimitMs);
   }
 
   PairOptions withSlaves(final int count) {
-    return new PairOptions(mainClass, standbyCount, count, count);
+    return new PairOptions(mainClass, standbyCount, count, count, hangLimitMs);
+  }
+
+  PairOptions withHangLimitMs(final int limitMs) {
+    return new PairOptions(mainClass, standbyCount, coreCount, slaveCount, limitMs);
   }
 
   /**
@@ -40,6 +50,7 @@ record PairOptions(Class<?> mainClass, int standbyCount, int coreCount, int slav
   List<String> arguments(final String runDirectory) {
     final List<String> arguments = new ArrayList<>(List.of("up", "--run-dir", runDirectory));
     arguments.addAll(List.of("--standby", Integer.toString(standbyCount)));
+    arguments.addAll(List.of("--hang-limit-ms", Integer.toString(hangLimitMs)));
     if (slaveCount == 1 && coreCount == 1) {
       arguments.addAll(List.of("--cores", Integer.toString(slaveCore())));
     } else {

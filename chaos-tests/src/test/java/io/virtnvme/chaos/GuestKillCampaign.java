@@ -39,6 +39,8 @@ abstract class GuestKillCampaign {
   private enum Blow {
     /** The slave; a warm standby waits. */
     SLAVE,
+    /** The same while it works through full rings. */
+    BUSY_SLAVE,
     /** The slave as soon as there is one again: its successor may have to start cold. */
     SLAVE_AT_ONCE,
     SLAVE_AND_STANDBY,
@@ -108,6 +110,7 @@ abstract class GuestKillCampaign {
       assertEquals(0, total.errors(), total::toString);
       assertEquals(total.writeBytes(), total.readBytes(), "every byte written is read back");
     }
+    assertTrue(resubmitted() > 0, "no kill hit a request");
     assertEquals(List.of(), guest.complaints());
     assertStillUsable();
   }
@@ -120,8 +123,9 @@ abstract class GuestKillCampaign {
     final List<Blow> plan =
         new ArrayList<>(
             Stream.of(
-                    Collections.nCopies(6, Blow.SLAVE),
-                    Collections.nCopies(3, Blow.SLAVE_AT_ONCE),
+                    Collections.nCopies(4, Blow.SLAVE),
+                    Collections.nCopies(5, Blow.BUSY_SLAVE),
+                    Collections.nCopies(2, Blow.SLAVE_AT_ONCE),
                     List.of(Blow.SLAVE_AND_STANDBY),
                     Collections.nCopies(2, Blow.MASTER),
                     List.of(Blow.MASTER_THEN_SLAVE),
@@ -136,6 +140,7 @@ abstract class GuestKillCampaign {
     final Pair pair = rig.pair();
     switch (blow) {
       case SLAVE -> rig.killSlave(1, INSTANT_MS_MAX);
+      case BUSY_SLAVE -> rig.killBusySlave(INSTANT_MS_MAX);
       case SLAVE_AT_ONCE -> rig.killSlave(0, INSTANT_MS_MAX);
       case SLAVE_AND_STANDBY -> rig.killSlaveAndStandby(INSTANT_MS_MAX);
       case MASTER -> {
@@ -160,18 +165,22 @@ abstract class GuestKillCampaign {
     }
   }
 
-  private void report(final List<FioRounds.Total> totals) {
-    long resubmitted = 0;
+  private long resubmitted() {
+    long count = 0;
     for (final JsonNode recovery : rig.recoveries()) {
-      resubmitted += recovery.path("resubmitted").asLong();
+      count += recovery.path("resubmitted").asLong();
     }
+    return count;
+  }
+
+  private void report(final List<FioRounds.Total> totals) {
     System.out.println(
         "guest campaign: packed="
             + packed
             + " takeovers seen="
             + rig.recoveries().size()
             + " resubmitted="
-            + resubmitted
+            + resubmitted()
             + "\n  mem:  "
             + totals.get(0)
             + "\n  file: "

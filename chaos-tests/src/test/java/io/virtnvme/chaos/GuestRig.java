@@ -5,6 +5,7 @@ import io.virtnvme.chaos.guest.Disk;
 import io.virtnvme.chaos.guest.Guest;
 import io.virtnvme.chaos.guest.GuestBuilder;
 import io.virtnvme.chaos.guest.GuestImages;
+import io.virtnvme.ipc.sys.Processes;
 import io.virtnvme.tools.demo.Leftovers;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -31,6 +32,8 @@ final class GuestRig implements AfterTestExecutionCallback, AfterAllCallback {
   static final Duration SHORT = Duration.ofSeconds(60);
   static final Duration LONG = Duration.ofMinutes(3);
 
+  private static final long FILL_NS = TimeUnit.MILLISECONDS.toNanos(80);
+  private static final int BUSY_MS = 4;
   private static final Duration PROGRESS_LIMIT = Duration.ofSeconds(60);
 
   private final long seed = Long.getLong("virtnvme.seed", System.nanoTime());
@@ -102,6 +105,29 @@ final class GuestRig implements AfterTestExecutionCallback, AfterAllCallback {
     deadPid = active;
   }
 
+  /**
+   * SIGKILL to the slave that serves while it works through full rings: software emulation keeps a
+   * guest so slow that they are nearly empty at most instants.
+   */
+  void killBusySlave(final int limitMs) {
+    final int active = awaitSlave(1);
+    pauseAtRandom(limitMs);
+    try (Victim slave = Victim.of(active)) {
+      fillRings(slave);
+      pauseAtRandom(BUSY_MS);
+      slave.signal(Processes.SIGKILL);
+      slave.awaitDeath();
+    }
+    deadPid = active;
+  }
+
+  /** Holds the slave up for a moment, much shorter than a hang, while the guest goes on asking. */
+  private void fillRings(final Victim slave) {
+    slave.signal(Processes.SIGSTOP);
+    LockSupport.parkNanos(FILL_NS);
+    slave.signal(Processes.SIGCONT);
+  }
+
   /** SIGKILL to the slave that serves and to its standby at the same time. */
   void killSlaveAndStandby(final int limitMs) {
     final int active = awaitSlave(1);
@@ -111,12 +137,20 @@ final class GuestRig implements AfterTestExecutionCallback, AfterAllCallback {
     deadPid = active;
   }
 
-  /** SIGKILL to every process of the pair at the same time; then a new master. */
+  /**
+   * SIGKILL to every process of the pair at the same time, while the slave works through full
+   * rings; then a new master.
+   */
   void killEverything(final int limitMs) {
-    awaitSlave(1);
+    final int active = awaitSlave(1);
     rememberRecoveries();
+    final List<Integer> pids = pair.pids();
     pauseAtRandom(limitMs);
-    pair.killTogether(pair.pids());
+    try (Victim slave = Victim.of(active)) {
+      fillRings(slave);
+    }
+    pauseAtRandom(BUSY_MS);
+    pair.killTogether(pids);
     pair.startMaster();
   }
 

@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -168,9 +169,17 @@ final class RunDirectory implements AutoCloseable {
   private static void deleteAll(final Path directory) throws IOException {
     try (DirectoryStream<Path> files = Files.newDirectoryStream(directory)) {
       for (final Path file : files) {
-        Files.delete(file);
+        delete(file);
       }
     }
+  }
+
+  /** Removes a file, or the folder that a standby left which was killed in its warm-up. */
+  private static void delete(final Path file) throws IOException {
+    if (Files.isDirectory(file, LinkOption.NOFOLLOW_LINKS)) {
+      deleteAll(file);
+    }
+    Files.delete(file);
   }
 
   Path path() {
@@ -191,7 +200,7 @@ final class RunDirectory implements AutoCloseable {
       for (final Path file : files) {
         final String name = file.getFileName().toString();
         if (!keepMemDisks || name.startsWith(SEAT_PREFIX) || name.startsWith(SESSION_PREFIX)) {
-          Files.delete(file);
+          delete(file);
         }
       }
       if (!keepMemDisks) {

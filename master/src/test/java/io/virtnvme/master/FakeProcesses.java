@@ -86,6 +86,11 @@ final class FakeProcesses implements ProcessTable, AutoCloseable {
   }
 
   @Override
+  public List<Integer> slavesOf(final Path runDirectory) {
+    return eventFds.keySet().stream().filter(pid -> isSlave(pid, runDirectory)).toList();
+  }
+
+  @Override
   public void close() {
     new ArrayList<>(eventFds.values()).forEach(Fds::close);
   }

@@ -32,6 +32,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 @Timeout(value = 60, unit = TimeUnit.SECONDS)
 class MasterFaultTest {
@@ -172,17 +174,18 @@ class MasterFaultTest {
     slave(processes.awaitStart()).serve(0).close();
   }
 
-  @Test
-  void shouldKillAnOwnerWhoseReactorStandsStillWhilePolling() throws IOException {
+  @ParameterizedTest
+  @ValueSource(longs = {SeatSegment.ACTIVITY_POLLING, SeatSegment.ACTIVITY_ASLEEP})
+  void shouldKillAnOwnerWhoseReactorStandsStill(final long activity) throws IOException {
     master = Master.launch(context(runDirectory, processes).hangNsMax(200_000_000));
     final FakeSlave owner = slave(processes.awaitStart()).serve(0);
     await().until(() -> states(master.controlPlane()).contains(SlaveInfo.State.ACTIVE));
     try (SeatSegment segment = SeatSegment.open(owner.segments(), 0)) {
       final long reactor = segment.reactorAddress(0);
-      Mem.putLongRelease(reactor + SeatSegment.ACTIVITY_OFFSET, SeatSegment.ACTIVITY_ASLEEP);
+      Mem.putLongRelease(reactor + SeatSegment.ACTIVITY_OFFSET, SeatSegment.ACTIVITY_NONE);
       Mem.putLongRelease(reactor + SeatSegment.HEARTBEAT_NS_OFFSET, 1);
       await().pollDelay(600, TimeUnit.MILLISECONDS).until(() -> !processes.isDead(owner.pid()));
-      Mem.putLongRelease(reactor + SeatSegment.ACTIVITY_OFFSET, SeatSegment.ACTIVITY_POLLING);
+      Mem.putLongRelease(reactor + SeatSegment.ACTIVITY_OFFSET, activity);
       await().until(() -> processes.isDead(owner.pid()));
     }
     final FakeSlave next = slave(processes.awaitStart());

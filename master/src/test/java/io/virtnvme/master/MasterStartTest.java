@@ -209,6 +209,15 @@ class MasterStartTest {
     standby.close();
   }
 
+  @Test
+  void shouldKillASlaveThatNeverConnectedWhenEverythingIsStopped() {
+    final int stranger = processes.create();
+    master = Master.launch(newContext());
+    assertFalse(processes.isDead(stranger));
+    master.close();
+    assertTrue(processes.isDead(stranger));
+  }
+
   private void rpc(final String method, final String params) throws Exception {
     try (RpcClient client =
         RpcClient.connect(runDirectory.resolve("rpc.sock"), Duration.ofSeconds(10))) {

@@ -59,4 +59,12 @@ public final class OsProcessTable implements ProcessTable {
       return false;
     }
   }
+
+  @Override
+  public List<Integer> slavesOf(final Path runDirectory) {
+    return ProcessHandle.allProcesses()
+        .map(process -> Math.toIntExact(process.pid()))
+        .filter(pid -> isSlave(pid, runDirectory))
+        .toList();
+  }
 }

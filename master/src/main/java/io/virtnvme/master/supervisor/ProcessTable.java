@@ -25,4 +25,7 @@ public interface ProcessTable {
 
   /** Whether this living process looks like a slave of that run directory. */
   boolean isSlave(int pid, Path runDirectory);
+
+  /** Every living process that looks like a slave of that run directory. */
+  List<Integer> slavesOf(Path runDirectory);
 }

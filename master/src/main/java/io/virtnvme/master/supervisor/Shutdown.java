@@ -1,5 +1,6 @@
 package io.virtnvme.master.supervisor;
 
+import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.master.relay.EventLoop;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -54,6 +55,7 @@ final class Shutdown {
 
   private void next() {
     if (slaves.all().isEmpty()) {
+      killStrangers();
       done.complete(null);
       return;
     }
@@ -63,6 +65,18 @@ final class Shutdown {
       ownersTold = true;
       for (final Slave slave : List.copyOf(slaves.all())) {
         slaves.shutDown(slave, "shutdown");
+      }
+    }
+  }
+
+  /** Slaves of a master before that hung and never connected: what they wait for goes away now. */
+  private void killStrangers() {
+    for (final int pid : config.processes().slavesOf(config.runDirectory())) {
+      final int pidfd = config.processes().open(pid);
+      if (pidfd >= 0) {
+        LOG.warn("killing process {}, a slave that never connected", pid);
+        config.processes().kill(pidfd);
+        Fds.close(pidfd);
       }
     }
   }

@@ -4,10 +4,11 @@ import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.master.relay.EventLoop;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
 
 /**
- * Finds owners whose reactors stopped moving. Only one that says it polls is judged: one that
- * sleeps has no heartbeat to give. Conductor thread.
+ * Finds owners whose reactors stopped moving. One that sleeps may take as much longer for a
+ * heartbeat as it may sleep; one that neither polls nor sleeps has none to give. Conductor thread.
  */
 final class Watchdog {
   private static final int CHECKS_PER_LIMIT = 4;
@@ -75,9 +76,7 @@ final class Watchdog {
       if (before == null || before.owner != owner || before.beatNs != beatNs) {
         // Counted from here, not from the beat: a new owner finds its dead predecessor's.
         lastBeats.put(key, new Beat(owner, beatNs, nowNs));
-      } else if (onTime
-          && seat.segment().activity(reactor) == SeatSegment.ACTIVITY_POLLING
-          && nowNs - before.seenNs > config.hangNsMax()) {
+      } else if (onTime && nowNs - before.seenNs > limitNs(seat.segment().activity(reactor))) {
         onHung.onHung(
             owner,
             "reactor "
@@ -91,5 +90,14 @@ final class Watchdog {
         return;
       }
     }
+  }
+
+  private long limitNs(final long activity) {
+    if (activity == SeatSegment.ACTIVITY_POLLING) {
+      return config.hangNsMax();
+    }
+    return activity == SeatSegment.ACTIVITY_ASLEEP
+        ? config.hangNsMax() + TimeUnit.MILLISECONDS.toNanos(SeatSegment.SLEEP_MS_MAX)
+        : Long.MAX_VALUE;
   }
 }

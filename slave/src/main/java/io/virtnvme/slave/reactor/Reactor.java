@@ -9,6 +9,7 @@ import static io.virtnvme.ipc.segment.SeatSegment.LONGEST_CYCLE_NS_OFFSET;
 import static io.virtnvme.ipc.segment.SeatSegment.QUEUE_FAULTS_OFFSET;
 
 import io.virtnvme.ipc.memory.Mem;
+import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.ipc.sys.Epoll;
 import io.virtnvme.ipc.sys.EventFd;
 import io.virtnvme.ipc.sys.Fds;
@@ -32,7 +33,6 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
   private static final int COMMAND_LIMIT = 16;
   private static final int REQUEST_LIMIT = 32;
   private static final int IO_END_LIMIT = 64;
-  private static final int SLEEP_MS_MAX = 100;
   private static final long FENCE_RETRY_NS = 50_000;
   private static final long WAKE_TOKEN = -1;
   private static final long IO_TOKEN = -2;
@@ -198,7 +198,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     workWaits |= io.armWakeUp();
     if (!workWaits) {
       Mem.putLongRelease(seatBlock + ACTIVITY_OFFSET, ACTIVITY_ASLEEP);
-      final int readyCount = epoll.await(SLEEP_MS_MAX);
+      final int readyCount = epoll.await(SeatSegment.SLEEP_MS_MAX);
       Mem.putLongRelease(seatBlock + ACTIVITY_OFFSET, ACTIVITY_POLLING);
       for (int i = 0; i < readyCount; i++) {
         onReady(epoll.token(i));

@@ -37,6 +37,9 @@ public final class SeatSegment implements AutoCloseable {
   public static final long ACTIVITY_POLLING = 1;
   public static final long ACTIVITY_ASLEEP = 2;
 
+  /** A reactor that sleeps wakes up at least so often, and gives a heartbeat. */
+  public static final int SLEEP_MS_MAX = 100;
+
   public static final int REACTOR_COUNT_OFFSET = SegmentHeader.HEADER_LENGTH;
   public static final int OWNER_PID_OFFSET = REACTOR_COUNT_OFFSET + Integer.BYTES;
   public static final int EPOCH_OFFSET = OWNER_PID_OFFSET + Integer.BYTES;
