@@ -18,7 +18,8 @@ record PairOptions(
   private static final int HANG_LIMIT_MS = 5000;
 
   /**
-   * One slave with one reactor, one standby; patient, since a test machine may have much else to do.
+   * One slave with one reactor, one standby; patient, since a test machine may have much else to
+   * do.
    */
   static PairOptions usual() {
     return new PairOptions(Main.class, 1, 1, 1, HANG_LIMIT_MS);

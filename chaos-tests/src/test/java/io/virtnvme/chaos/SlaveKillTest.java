@@ -147,8 +147,7 @@ class SlaveKillTest {
     load.finish();
   }
 
-  private static void checkRecoveries(
-      final JsonNode recoveries, final List<Integer> killed) {
+  private static void checkRecoveries(final JsonNode recoveries, final List<Integer> killed) {
     final List<Integer> dead = new ArrayList<>();
     long resubmitted = 0;
     for (final JsonNode recovery : recoveries) {
