@@ -2,6 +2,7 @@ package io.virtnvme.chaos;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.ipc.segment.SegmentDirectory;
 import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.ipc.sys.Processes;
@@ -194,6 +195,11 @@ final class Pair implements AutoCloseable {
           return active != 0 && standbys >= standbyCount;
         });
     return found[0];
+  }
+
+  /** The segment of seat 0, to see what its reactor does; the caller closes it. */
+  SeatSegment openSeat() {
+    return SeatSegment.open(segments, 0);
   }
 
   void createMemDisk(final String name, final int blockCount) {
