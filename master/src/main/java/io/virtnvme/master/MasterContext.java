@@ -100,7 +100,7 @@ public final class MasterContext {
   }
 
   /**
-   * Starts a slave; {@code --run-dir DIR} is appended. Default: as this process was started, with
+   * Starts a slave; {@code --slave-of DIR} is appended. Default: as this process was started, with
    * the slave's main class.
    */
   public MasterContext slaveCommand(final List<String> command) {

@@ -51,6 +51,11 @@ final class FakeProcesses implements ProcessTable, AutoCloseable {
     connecting.add(pid);
   }
 
+  /** It could not connect. */
+  void notConnecting(final int pid) {
+    connecting.remove(pid);
+  }
+
   @Override
   public int peerPid(final int socketFd) {
     return connecting.remove();

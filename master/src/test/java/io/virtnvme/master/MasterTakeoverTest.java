@@ -14,6 +14,7 @@ import io.virtnvme.ipc.relay.RelayReader;
 import io.virtnvme.ipc.segment.SessionSegment;
 import io.virtnvme.ipc.sys.EventFd;
 import io.virtnvme.ipc.sys.Fds;
+import io.virtnvme.ipc.sys.SysException;
 import io.virtnvme.ipc.sys.UnixSocket;
 import io.virtnvme.master.relay.FrontEndPeer;
 import io.virtnvme.master.relay.MasterCounter;
@@ -257,7 +258,7 @@ class MasterTakeoverTest {
       final CompletableFuture<Master> launched =
           CompletableFuture.supplyAsync(
               () -> Master.launch(context(runDirectory, processes).standbyCount(1)));
-      await().ignoreExceptions().until(this::isListening);
+      await().until(this::isListening);
       owner.handBack(false, 0);
       standby.handBack(true);
       master = launched.get(20, TimeUnit.SECONDS);
@@ -281,10 +282,17 @@ class MasterTakeoverTest {
   }
 
   private boolean isListening() {
-    processes.connecting(processes.create());
-    final int fd = UnixSocket.connectSeqPacket(runDirectory.resolve("slaves.sock").toString());
-    Fds.close(fd);
-    return true;
+    final int stranger = processes.create();
+    processes.connecting(stranger);
+    try {
+      Fds.close(UnixSocket.connectSeqPacket(runDirectory.resolve("slaves.sock").toString()));
+      return true;
+    } catch (final SysException e) {
+      processes.notConnecting(stranger);
+      return false;
+    } finally {
+      processes.die(stranger);
+    }
   }
 
   @Test

@@ -8,7 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
- * A slave process: started by the master with {@code --run-dir DIR}, told everything else over
+ * A slave process: started by the master with {@code --slave-of DIR}, told everything else over
  * {@code DIR/slaves.sock}.
  */
 public final class SlaveMain {
@@ -17,8 +17,8 @@ public final class SlaveMain {
   private SlaveMain() {}
 
   public static void main(final String[] arguments) throws IOException {
-    if (arguments.length != 2 || !arguments[0].equals("--run-dir")) {
-      System.err.println("usage: SlaveMain --run-dir DIR (slaves are started by the master)");
+    if (arguments.length != 2 || !arguments[0].equals("--slave-of")) {
+      System.err.println("usage: SlaveMain --slave-of DIR (slaves are started by the master)");
       System.exit(EXIT_USAGE);
     }
     final Path runDirectory = Path.of(arguments[1]);

@@ -1,6 +1,9 @@
 package io.virtnvme.master.supervisor;
 
+import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.master.relay.EventLoop;
+import java.util.HashSet;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -13,16 +16,13 @@ final class Adoption {
   private static final Logger LOG = LoggerFactory.getLogger(Adoption.class);
   private static final long INTERVAL_NS = TimeUnit.MILLISECONDS.toNanos(10);
 
-  /** Slaves look for a master 20 times a second: a standby that lives is here by then. */
-  private static final long STANDBY_WAIT_NS = TimeUnit.MILLISECONDS.toNanos(150);
-
   private final SupervisorConfig config;
   private final EventLoop loop;
   private final Seats seats;
   private final Slaves slaves;
   private final Runnable onDone;
+  private final Set<Integer> awaitedPids = new HashSet<>();
   private long startNs;
-  private long waitNsMin;
   private boolean done;
 
   Adoption(
@@ -40,11 +40,9 @@ final class Adoption {
 
   void start() {
     startNs = loop.nowNs();
-    final long awaited =
-        seats.all().stream().filter(seat -> seat.state() == SeatState.AWAITED).count();
-    if (awaited > 0) {
-      LOG.info("{} seat(s) have a living slave: waiting for it to connect", awaited);
-      waitNsMin = STANDBY_WAIT_NS;
+    awaitedPids.addAll(config.processes().slavesOf(config.runDirectory()));
+    if (!awaitedPids.isEmpty()) {
+      LOG.info("waiting for the living slaves to connect: processes {}", awaitedPids);
     }
     check();
   }
@@ -55,7 +53,7 @@ final class Adoption {
 
   private void check() {
     final boolean late = loop.nowNs() - startNs > config.adoptionNsMax();
-    boolean waiting = loop.nowNs() - startNs < waitNsMin;
+    boolean waiting = !late && !allConnected();
     for (final Slave slave : slaves.all()) {
       // One that has begun to hand back is heard to the end; it is killed if it gets stuck.
       waiting |= slave.isAdopting() && slave.state().isLive() && !veryLate();
@@ -71,6 +69,13 @@ final class Adoption {
       done = true;
       onDone.run();
     }
+  }
+
+  /** A standby counts too: another one must not be started in its place. */
+  private boolean allConnected() {
+    slaves.all().forEach(slave -> awaitedPids.remove(slave.pid()));
+    awaitedPids.removeIf(pid -> !config.processes().isSlave(pid, config.runDirectory()));
+    return awaitedPids.isEmpty();
   }
 
   private boolean veryLate() {
@@ -96,7 +101,7 @@ final class Adoption {
     final int pidfd = config.processes().open(pid);
     if (pidfd >= 0) {
       config.processes().kill(pidfd);
-      io.virtnvme.ipc.sys.Fds.close(pidfd);
+      Fds.close(pidfd);
     }
     seat.state(SeatState.VACANT, "process " + pid + " hangs");
     return true;

@@ -54,7 +54,7 @@ public final class OsProcessTable implements ProcessTable {
       final String commandLine =
           Files.readString(
               Path.of("/proc", Integer.toString(pid), "cmdline"), StandardCharsets.ISO_8859_1);
-      return commandLine.contains("--run-dir\0" + runDirectory + "\0");
+      return commandLine.contains(SLAVE_OF + "\0" + runDirectory + "\0");
     } catch (final IOException e) {
       return false;
     }

@@ -6,6 +6,9 @@ import java.util.List;
 
 /** The operating system's processes, as far as the master needs them; tests bring their own. */
 public interface ProcessTable {
+  /** The option, followed by the run directory, that tells a slave's command line from others. */
+  String SLAVE_OF = "--slave-of";
+
   /**
    * Starts a process in a session of its own, so that a terminal's Ctrl-C does not reach it.
    *

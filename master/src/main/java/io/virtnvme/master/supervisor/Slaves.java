@@ -105,7 +105,7 @@ final class Slaves {
   Slave start(final int intendedSeat) {
     final int id = ++lastId;
     final List<String> command = new ArrayList<>(config.slaveCommand());
-    command.add("--run-dir");
+    command.add(ProcessTable.SLAVE_OF);
     command.add(config.runDirectory().toString());
     final int pid;
     try {

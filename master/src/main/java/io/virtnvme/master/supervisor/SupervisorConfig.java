@@ -13,7 +13,7 @@ import java.util.function.LongSupplier;
  * @param segments of this instance
  * @param seats cores of each seat, -1 = not pinned
  * @param standbyCount warm slaves to keep
- * @param slaveCommand starts a slave; {@code --run-dir DIR} is appended
+ * @param slaveCommand starts a slave; {@code --slave-of DIR} is appended
  * @param idleSpinNs how long a reactor without work spins before it sleeps
  * @param serviceNsMin a slave that owned a seat for less counts as a failure
  * @param failuresMax failures in a row until a seat is given up
