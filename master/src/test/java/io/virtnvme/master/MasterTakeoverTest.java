@@ -188,6 +188,24 @@ class MasterTakeoverTest {
   }
 
   @Test
+  void shouldNotWaitForAStandbyThatDiedWithTheOwner() throws IOException {
+    master =
+        Master.launch(
+            context(runDirectory, processes)
+                .standbyCount(1)
+                .takeoverNsMax(TimeUnit.HOURS.toNanos(1)));
+    final FakeSlave owner = slave(processes.awaitStart()).serve(0);
+    final FakeSlave standby = slave(processes.awaitStart()).standBy();
+    await().until(() -> states(master.controlPlane()).contains(SlaveInfo.State.STANDBY));
+    owner.die();
+    await().until(() -> !states(master.controlPlane()).contains(SlaveInfo.State.ACTIVE));
+    standby.die();
+    final FakeSlave cold = slave(processes.awaitStart()).serve(0);
+    await().until(() -> states(master.controlPlane()).contains(SlaveInfo.State.ACTIVE));
+    cold.close();
+  }
+
+  @Test
   void shouldShareEveryNewRecordWithStandbysBeforeTheReply() throws IOException {
     final FakeSlave owner = startWithOwner(1);
     final FakeSlave standby = slave(processes.awaitStart()).standBy();

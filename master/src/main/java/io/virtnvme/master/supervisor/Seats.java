@@ -224,6 +224,12 @@ final class Seats {
       hadDuty = true;
       succeed(intended, judge(intended.policy(), slave), slave + " died before it took the seat");
     }
+    for (final Seat seat : seats) {
+      // The last standby died beside the owner: nobody is left to wait for.
+      if (seat.state() == SeatState.SUCCEEDING && !hasWaiter(seat)) {
+        startFor(seat);
+      }
+    }
     if (!hadDuty && slave.intendedSeat() == Seat.NONE && !slave.wasUseful()) {
       onStandbyFailed(slave + " died before it was warm");
     } else {
