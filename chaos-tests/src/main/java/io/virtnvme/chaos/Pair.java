@@ -29,6 +29,7 @@ final class Pair implements AutoCloseable {
   private static final Duration START_LIMIT = Duration.ofSeconds(60);
   private static final Duration STANDBY_LIMIT = Duration.ofSeconds(60);
   private static final long STOP_LIMIT_SECONDS = 30;
+  private static final long WAKE_LIMIT_NS = TimeUnit.SECONDS.toNanos(20);
   private static final Duration DUMP_LIMIT = Duration.ofSeconds(5);
   private static final int SIGQUIT = 3;
   private static final int LOG_LINES_SHOWN = 120;
@@ -197,11 +198,6 @@ final class Pair implements AutoCloseable {
     return found[0];
   }
 
-  /** The segment of seat 0, to see what its reactor does; the caller closes it. */
-  SeatSegment openSeat() {
-    return SeatSegment.open(segments, 0);
-  }
-
   void createMemDisk(final String name, final int blockCount) {
     call(
         "bdev_malloc_create",
@@ -254,6 +250,37 @@ final class Pair implements AutoCloseable {
     } catch (final InterruptedException e) {
       Thread.currentThread().interrupt();
       return false;
+    }
+  }
+
+  /**
+   * SIGKILL to the slave of seat 0 at work. At most instants the rings are empty, since a slave is
+   * faster than what drives it: so it stands still until they are full, and dies while it works
+   * that off.
+   *
+   * @param awaitFullRings returns when the rings have filled up behind the stopped slave
+   * @param delayNs from the first sign of life to the kill
+   */
+  void killAtWork(final int pid, final Runnable awaitFullRings, final long delayNs) {
+    try (Victim victim = Victim.of(pid);
+        SeatSegment seat = SeatSegment.open(segments, 0)) {
+      victim.signal(Processes.SIGSTOP);
+      awaitFullRings.run();
+      final long beatNs = seat.heartbeatNs(0);
+      victim.signal(Processes.SIGCONT);
+      final long limitNs = System.nanoTime() + WAKE_LIMIT_NS;
+      while (seat.heartbeatNs(0) == beatNs) {
+        if (System.nanoTime() - limitNs > 0) {
+          throw new AssertionError("process " + pid + " does not go on after SIGCONT");
+        }
+        Thread.onSpinWait();
+      }
+      final long atNs = System.nanoTime() + delayNs;
+      while (System.nanoTime() - atNs < 0) {
+        Thread.onSpinWait();
+      }
+      victim.signal(Processes.SIGKILL);
+      victim.awaitDeath();
     }
   }
 

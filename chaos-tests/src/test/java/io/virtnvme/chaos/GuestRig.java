@@ -34,6 +34,7 @@ final class GuestRig implements AfterTestExecutionCallback, AfterAllCallback {
 
   private static final long FILL_NS = TimeUnit.MILLISECONDS.toNanos(80);
   private static final int BUSY_MS = 4;
+  private static final long BUSY_NS_MAX = 250_000;
   private static final Duration PROGRESS_LIMIT = Duration.ofSeconds(60);
 
   private final long seed = Long.getLong("virtnvme.seed", System.nanoTime());
@@ -112,12 +113,8 @@ final class GuestRig implements AfterTestExecutionCallback, AfterAllCallback {
   void killBusySlave(final int limitMs) {
     final int active = awaitSlave(1);
     pauseAtRandom(limitMs);
-    try (Victim slave = Victim.of(active)) {
-      fillRings(slave);
-      pauseAtRandom(BUSY_MS);
-      slave.signal(Processes.SIGKILL);
-      slave.awaitDeath();
-    }
+    pair.killAtWork(
+        active, () -> LockSupport.parkNanos(FILL_NS), (long) (random.nextDouble() * BUSY_NS_MAX));
     deadPid = active;
   }
 

@@ -4,8 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import io.virtnvme.ipc.segment.SeatSegment;
-import io.virtnvme.ipc.sys.Processes;
 import io.virtnvme.tools.demo.Killer;
 import java.util.ArrayList;
 import java.util.List;
@@ -42,32 +40,15 @@ class SlaveKillTest {
     Killer.kill(pid, PairOptions.slaveCore(), (long) (pairs.random().nextDouble() * delayNs));
   }
 
-  /**
-   * A memory disk is faster than the load: most instants find the rings empty. So the slave stands
-   * still until they are full, and is killed while it works that off.
-   */
   private void killWhileBusy(final Pair pair, final LoadProcess load, final int pid) {
-    final long delayNs = (long) (pairs.random().nextDouble() * BUSY_NS_MAX);
-    try (Victim victim = Victim.of(pid);
-        SeatSegment seat = pair.openSeat()) {
-      victim.signal(Processes.SIGSTOP);
-      Waiting.until(
-          "the rings are full",
-          RawFrontEnd.LIMIT,
-          () -> System.nanoTime() - load.progress().lastCompletionNs() > FULL_AFTER_NS);
-      final long beatNs = seat.heartbeatNs(0);
-      victim.signal(Processes.SIGCONT);
-      final long limitNs = System.nanoTime() + RawFrontEnd.LIMIT.toNanos();
-      while (seat.heartbeatNs(0) == beatNs && System.nanoTime() - limitNs < 0) {
-        Thread.onSpinWait();
-      }
-      final long atNs = System.nanoTime() + delayNs;
-      while (System.nanoTime() - atNs < 0) {
-        Thread.onSpinWait();
-      }
-      victim.signal(Processes.SIGKILL);
-      victim.awaitDeath();
-    }
+    pair.killAtWork(
+        pid,
+        () ->
+            Waiting.until(
+                "the rings are full",
+                RawFrontEnd.LIMIT,
+                () -> System.nanoTime() - load.progress().lastCompletionNs() > FULL_AFTER_NS),
+        (long) (pairs.random().nextDouble() * BUSY_NS_MAX));
   }
 
   /** On two cores, both polled, a standby would take long to warm up. */
