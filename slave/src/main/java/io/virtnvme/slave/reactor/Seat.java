@@ -7,7 +7,6 @@ import io.virtnvme.slave.virtqueue.DirtyLog;
 import io.virtnvme.slave.virtqueue.GuestMemory;
 import io.virtnvme.slave.virtqueue.QueueSetup;
 import java.util.Arrays;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Supplier;
 
 /**
@@ -19,7 +18,7 @@ public final class Seat implements RingHost, AutoCloseable {
   private final int[] cores;
   private final SeatSegment segment;
   private final SeatThread[] threads;
-  private final ReactorEvents events;
+  private final ReactorRings rings;
 
   /**
    * Starts one thread per reactor; each waits for its mutex.
@@ -39,16 +38,16 @@ public final class Seat implements RingHost, AutoCloseable {
     this.id = id;
     this.cores = cores.clone();
     this.segment = segment;
-    this.events = events;
     this.threads = new SeatThread[segment.reactorCount()];
+    final Reactor[] reactors = new Reactor[threads.length];
     final SeatTakeover takeover = new SeatTakeover(id, segment, warm, threads, events);
     for (int i = 0; i < threads.length; i++) {
-      final Reactor reactor =
-          new Reactor(segment.reactorAddress(i), idleSpinNs, ioFactory.get(), events);
+      reactors[i] = new Reactor(segment.reactorAddress(i), idleSpinNs, ioFactory.get(), events);
       threads[i] =
           new SeatThread(
-              i, i < cores.length ? cores[i] : -1, warm, segment, reactor, takeover, events);
+              i, i < cores.length ? cores[i] : -1, warm, segment, reactors[i], takeover, events);
     }
+    this.rings = new ReactorRings(reactors, events);
     for (final SeatThread thread : threads) {
       thread.start();
     }
@@ -84,7 +83,7 @@ public final class Seat implements RingHost, AutoCloseable {
       final int reactor = i;
       prepared &=
           threads[i].prepare(
-              session, setup -> reactorOf(setup.sessionId(), setup.queueIndex()) == reactor);
+              session, setup -> rings.indexOf(setup.sessionId(), setup.queueIndex()) == reactor);
     }
     return prepared;
   }
@@ -96,30 +95,14 @@ public final class Seat implements RingHost, AutoCloseable {
     }
   }
 
-  private int reactorOf(final long sessionId, final int queueIndex) {
-    return (int) ((sessionId + queueIndex) % threads.length);
-  }
-
-  private Reactor reactor(final long sessionId, final int queueIndex) {
-    return threads[reactorOf(sessionId, queueIndex)].reactor();
-  }
-
   @Override
   public void start(final QueueSetup setup) {
-    final Reactor reactor = reactor(setup.sessionId(), setup.queueIndex());
-    reactor.execute(
-        () -> {
-          // A takeover may have started it already, from the same record.
-          if (!reactor.has(setup.sessionId(), setup.queueIndex())) {
-            reactor.start(reactor.make(setup));
-          }
-        });
+    rings.start(setup);
   }
 
   @Override
   public void stop(final long sessionId, final int queueIndex, final Stopped whenStopped) {
-    final Reactor reactor = reactor(sessionId, queueIndex);
-    reactor.execute(() -> reactor.stop(sessionId, queueIndex, whenStopped));
+    rings.stop(sessionId, queueIndex, whenStopped);
   }
 
   @Override
@@ -129,56 +112,18 @@ public final class Seat implements RingHost, AutoCloseable {
       final DirtyLog log,
       final long features,
       final Runnable whenDone) {
-    final AtomicInteger pending = new AtomicInteger(threads.length);
-    for (final SeatThread thread : threads) {
-      final Reactor reactor = thread.reactor();
-      reactor.execute(
-          () ->
-              reactor.update(
-                  sessionId,
-                  memory,
-                  log,
-                  features,
-                  () -> {
-                    if (pending.decrementAndGet() == 0) {
-                      events.execute(whenDone);
-                    }
-                  }));
-    }
+    rings.update(sessionId, memory, log, features, whenDone);
   }
 
   @Override
   public void writeback(final long sessionId, final boolean on, final Runnable whenDone) {
-    final AtomicInteger pending = new AtomicInteger(threads.length);
-    for (final SeatThread thread : threads) {
-      final Reactor reactor = thread.reactor();
-      reactor.execute(
-          () -> {
-            reactor.rings().forEachTrusted(sessionId, agent -> agent.writeback(on));
-            if (pending.decrementAndGet() == 0) {
-              events.execute(whenDone);
-            }
-          });
-    }
+    rings.writeback(sessionId, on, whenDone);
   }
 
   @Override
   public void updateCall(
       final long sessionId, final int queueIndex, final int callFd, final Runnable whenDone) {
-    final Reactor reactor = reactor(sessionId, queueIndex);
-    reactor.execute(
-        () -> {
-          reactor
-              .rings()
-              .forEachTrusted(
-                  sessionId,
-                  agent -> {
-                    if (agent.setup().queueIndex() == queueIndex) {
-                      agent.updateCall(callFd);
-                    }
-                  });
-          events.execute(whenDone);
-        });
+    rings.updateCall(sessionId, queueIndex, callFd, whenDone);
   }
 
   /**

@@ -4,10 +4,6 @@ import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.ipc.sys.RobustMutex;
 import io.virtnvme.ipc.sys.Threads;
 import io.virtnvme.slave.virtqueue.QueueSetup;
-import java.util.ArrayList;
-import java.util.HashMap;
-import java.util.List;
-import java.util.Map;
 import java.util.function.Predicate;
 
 /**
@@ -32,19 +28,10 @@ final class SeatThread extends Thread {
   private final SeatTakeover takeover;
   private final ReactorEvents events;
 
-  /**
-   * Guards {@link #prepared} and {@link #started}: the control thread prepares while this thread
-   * may be taking over.
-   */
-  private final Object prepareLock = new Object();
-
-  private final Map<Long, Prepared> prepared = new HashMap<>();
-  private boolean started;
+  private final PreparedRings prepared;
   private volatile boolean owning;
   private volatile boolean stopRequested;
   private boolean stopping;
-
-  private record Prepared(PreparedSession session, List<Ring> rings) {}
 
   SeatThread(
       final int index,
@@ -61,6 +48,7 @@ final class SeatThread extends Thread {
     this.warm = warm;
     this.mutex = segment.mutex(index);
     this.reactor = reactor;
+    this.prepared = new PreparedRings(reactor);
     this.takeover = takeover;
     this.events = events;
   }
@@ -79,29 +67,11 @@ final class SeatThread extends Thread {
   }
 
   boolean prepare(final PreparedSession session, final Predicate<QueueSetup> mine) {
-    synchronized (prepareLock) {
-      if (started) {
-        return false;
-      }
-      forget(session.sessionId());
-      final List<Ring> rings = new ArrayList<>();
-      for (final QueueSetup setup : session.queues()) {
-        if (mine.test(setup)) {
-          rings.add(reactor.make(setup));
-        }
-      }
-      prepared.put(session.sessionId(), new Prepared(session, rings));
-      return true;
-    }
+    return prepared.prepare(session, mine);
   }
 
   void forget(final long sessionId) {
-    synchronized (prepareLock) {
-      final Prepared before = started ? null : prepared.remove(sessionId);
-      if (before != null) {
-        before.rings().forEach(reactor::discard);
-      }
-    }
+    prepared.forget(sessionId);
   }
 
   @Override
@@ -118,7 +88,7 @@ final class SeatThread extends Thread {
       final long acquiredNs = System.nanoTime();
       owning = true;
       takeover.onMutex(index, outcome == RobustMutex.Outcome.OWNER_DIED, acquiredNs);
-      startPrepared();
+      prepared.start();
       takeover.onRingsStarted(index);
       serve(raised ? acquiredNs + FIFO_AFTER_TAKEOVER_NS : 0);
       mutex.unlock();
@@ -140,23 +110,6 @@ final class SeatThread extends Thread {
       outcome = mutex.lock(WAIT_NS);
     }
     return outcome;
-  }
-
-  private void startPrepared() {
-    synchronized (prepareLock) {
-      started = true;
-      for (final Prepared candidate : prepared.values()) {
-        final PreparedSession session = candidate.session();
-        // The dead slave went beyond our record: the control thread starts these rings when the
-        // master has brought the rest.
-        if (session.recordVersion() == session.segment().applying()) {
-          candidate.rings().forEach(reactor::start);
-        } else {
-          candidate.rings().forEach(reactor::discard);
-        }
-      }
-      prepared.clear();
-    }
   }
 
   private void serve(final long dropPriorityNs) {

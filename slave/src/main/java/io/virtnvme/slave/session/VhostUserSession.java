@@ -456,6 +456,15 @@ public final class VhostUserSession {
     }
   }
 
+  /**
+   * Gives back memory and descriptors at once, whatever the session is doing. For a host that has
+   * ended already: nothing of the session may run, and nothing may be called any more.
+   */
+  public void abandon() {
+    closed = true;
+    keepOnly(SlotTable.empty(), SessionMemory.EMPTY, NO_NUMBERS);
+  }
+
   private void stopAndEnd() {
     rings.stopUnlike(
         new QueueSetup[device.queueCount()],

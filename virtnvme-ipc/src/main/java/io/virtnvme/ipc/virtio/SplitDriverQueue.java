@@ -9,6 +9,7 @@ public final class SplitDriverQueue extends RingDriver {
   private final int[] nextFree;
   private final int[] tokenOfHead;
   private final int[] lastOfHead;
+  private final int startIndex;
   private int freeHead;
   private int freeDescriptors;
   private int availIndex;
@@ -30,6 +31,21 @@ public final class SplitDriverQueue extends RingDriver {
       final int queueSize,
       final long features,
       final int segmentMax) {
+    this(address, guestAddress, queueSize, features, segmentMax, 0);
+  }
+
+  /**
+   * The same, as if the ring had been in use before.
+   *
+   * @param startIndex avail and used index to begin at, 0..65535
+   */
+  public SplitDriverQueue(
+      final long address,
+      final long guestAddress,
+      final int queueSize,
+      final long features,
+      final int segmentMax,
+      final int startIndex) {
     super(
         address,
         guestAddress,
@@ -49,6 +65,12 @@ public final class SplitDriverQueue extends RingDriver {
       tokenOfHead[i] = NONE;
     }
     this.freeDescriptors = queueSize;
+    this.startIndex = startIndex;
+    this.availIndex = startIndex;
+    this.publishedIndex = startIndex;
+    this.usedIndex = startIndex;
+    Mem.putShort(driverArea + AvailRing.INDEX_OFFSET, (short) startIndex);
+    Mem.putShort(deviceArea + UsedRing.INDEX_OFFSET, (short) startIndex);
   }
 
   /** Bytes of memory that a queue needs. */
@@ -58,7 +80,7 @@ public final class SplitDriverQueue extends RingDriver {
 
   @Override
   public int initialBase() {
-    return 0;
+    return startIndex;
   }
 
   @Override

@@ -1,0 +1,133 @@
+package io.virtnvme.slave.reactor;
+
+import io.virtnvme.slave.bdev.ReactorIo;
+import io.virtnvme.slave.session.RingHost;
+import io.virtnvme.slave.virtqueue.DirtyLog;
+import io.virtnvme.slave.virtqueue.GuestMemory;
+import io.virtnvme.slave.virtqueue.QueueSetup;
+import java.util.function.Supplier;
+
+/**
+ * The reactors of a {@link Seat} without its threads and mutexes: whoever steps it says when a
+ * reactor has its seat and when it works. For simulations in one thread, on their own clock; never
+ * sleeps.
+ */
+public final class SteppedSeat implements RingHost, AutoCloseable {
+  private final Reactor[] reactors;
+  private final PreparedRings[] prepared;
+  private final boolean[] owned;
+  private final ReactorRings rings;
+
+  /**
+   * Makes reactors that own nothing yet.
+   *
+   * @param seatBlocks address of each reactor's block of a seat segment
+   * @param ioFactory makes the kernel I/O of one reactor
+   */
+  public SteppedSeat(
+      final long[] seatBlocks, final Supplier<ReactorIo> ioFactory, final ReactorEvents events) {
+    this.reactors = new Reactor[seatBlocks.length];
+    this.prepared = new PreparedRings[seatBlocks.length];
+    this.owned = new boolean[seatBlocks.length];
+    for (int i = 0; i < reactors.length; i++) {
+      reactors[i] = new Reactor(seatBlocks[i], Long.MAX_VALUE, ioFactory.get(), events);
+      prepared[i] = new PreparedRings(reactors[i]);
+    }
+    this.rings = new ReactorRings(reactors, events);
+  }
+
+  /** As {@link Seat#prepare}. */
+  public boolean prepare(final PreparedSession session) {
+    boolean all = true;
+    for (int i = 0; i < reactors.length; i++) {
+      final int reactor = i;
+      all &=
+          prepared[i].prepare(
+              session, setup -> rings.indexOf(setup.sessionId(), setup.queueIndex()) == reactor);
+    }
+    return all;
+  }
+
+  /** As {@link Seat#forget}. */
+  public void forget(final long sessionId) {
+    for (final PreparedRings each : prepared) {
+      each.forget(sessionId);
+    }
+  }
+
+  /** A reactor got its mutex: it starts what was prepared for it. Reactor 0 is the first. */
+  public void takeOver(final int reactor) {
+    owned[reactor] = true;
+    prepared[reactor].start();
+  }
+
+  /** As {@link Seat#isOwned}. */
+  public boolean isOwned() {
+    return owned[0];
+  }
+
+  /** Whether this reactor has its mutex. */
+  public boolean isOwned(final int reactor) {
+    return owned[reactor];
+  }
+
+  /** One duty cycle of a reactor that has its mutex; how much was done. */
+  public int doWork(final int reactor, final long nowNs) {
+    return reactors[reactor].doWork(nowNs);
+  }
+
+  /** Stops every ring in good order, as before the seat is left. */
+  public void stopAll() {
+    for (final Reactor reactor : reactors) {
+      reactor.execute(reactor::stopAll);
+    }
+  }
+
+  /** Rings that run, wait for a fence, or come to their end. */
+  public int ringCount() {
+    int count = 0;
+    for (final Reactor reactor : reactors) {
+      count += reactor.rings().started().length;
+    }
+    return count;
+  }
+
+  @Override
+  public void start(final QueueSetup setup) {
+    rings.start(setup);
+  }
+
+  @Override
+  public void stop(final long sessionId, final int queueIndex, final Stopped whenStopped) {
+    rings.stop(sessionId, queueIndex, whenStopped);
+  }
+
+  @Override
+  public void update(
+      final long sessionId,
+      final GuestMemory memory,
+      final DirtyLog log,
+      final long features,
+      final Runnable whenDone) {
+    rings.update(sessionId, memory, log, features, whenDone);
+  }
+
+  @Override
+  public void updateCall(
+      final long sessionId, final int queueIndex, final int callFd, final Runnable whenDone) {
+    rings.updateCall(sessionId, queueIndex, callFd, whenDone);
+  }
+
+  @Override
+  public void writeback(final long sessionId, final boolean on, final Runnable whenDone) {
+    rings.writeback(sessionId, on, whenDone);
+  }
+
+  /** Gives back private memory and descriptors, rings that were left in the middle included. */
+  @Override
+  public void close() {
+    for (final Reactor reactor : reactors) {
+      reactor.close();
+    }
+  }
+}
