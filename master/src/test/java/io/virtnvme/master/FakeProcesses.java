@@ -4,6 +4,7 @@ import static org.awaitility.Awaitility.await;
 
 import io.virtnvme.ipc.sys.EventFd;
 import io.virtnvme.ipc.sys.Fds;
+import io.virtnvme.master.supervisor.ProcessActivity;
 import io.virtnvme.master.supervisor.ProcessTable;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -21,6 +22,8 @@ final class FakeProcesses implements ProcessTable, AutoCloseable {
   private final Map<Integer, Integer> pidByFd = new ConcurrentHashMap<>();
   private final ConcurrentLinkedQueue<Integer> started = new ConcurrentLinkedQueue<>();
   private final ConcurrentLinkedQueue<Integer> connecting = new ConcurrentLinkedQueue<>();
+
+  private volatile ProcessActivity activity = ProcessActivity.NONE;
 
   /** A process that the master did not start. */
   int create() {
@@ -83,6 +86,26 @@ final class FakeProcesses implements ProcessTable, AutoCloseable {
 
   boolean isDead(final int pid) {
     return dead.containsKey(pid);
+  }
+
+  /** What {@link #activity} gives of every process from now on. */
+  void activity(final boolean runnable, final long cpuNs) {
+    activity = new ProcessActivity(runnable, cpuNs);
+  }
+
+  @Override
+  public ProcessActivity activity(final int pid) {
+    return activity;
+  }
+
+  @Override
+  public String describe(final int pid) {
+    return "process " + pid + " as described";
+  }
+
+  @Override
+  public boolean askForThreads(final int pid, final int pidfd) {
+    return false;
   }
 
   @Override

@@ -193,9 +193,58 @@ class MasterFaultTest {
     next.expect(RelayMessageType.SEAT);
     next.takeSeat(0, true);
     await().until(() -> !master.controlPlane().recoveries().isEmpty());
-    assertEquals(RecoveryInfo.Cause.HUNG, master.controlPlane().recoveries().get(0).cause());
+    final RecoveryInfo recovery = master.controlPlane().recoveries().get(0);
+    assertEquals(RecoveryInfo.Cause.HUNG, recovery.cause());
+    final Path evidence = Path.of(recovery.evidence());
+    assertEquals(runDirectory.resolve("evidence"), evidence.getParent());
+    assertEquals(
+        "process " + owner.pid() + " as described",
+        Files.readString(evidence.resolve("process.txt")));
+    final String report = Files.readString(evidence.resolve("report.json"));
+    assertTrue(report.contains("gave no heartbeat for"), report);
+    assertTrue(report.contains("\"slaves_suspected\""), report);
+    assertTrue(Files.exists(evidence.resolve("threads.txt")));
     owner.close();
     next.close();
+  }
+
+  @Test
+  void shouldSpareAnOwnerThatGetsNoCoreAndKillItWhenItLoops() throws IOException {
+    master = Master.launch(context(runDirectory, processes).hangNsMax(200_000_000));
+    processes.activity(true, 1_000_000);
+    final FakeSlave owner = slave(processes.awaitStart()).serve(0);
+    await().until(() -> states(master.controlPlane()).contains(SlaveInfo.State.ACTIVE));
+    try (SeatSegment segment = SeatSegment.open(owner.segments(), 0)) {
+      final long reactor = segment.reactorAddress(0);
+      Mem.putLongRelease(reactor + SeatSegment.HEARTBEAT_NS_OFFSET, 1);
+      Mem.putLongRelease(reactor + SeatSegment.ACTIVITY_OFFSET, SeatSegment.ACTIVITY_POLLING);
+      await().until(() -> counter(MasterCounter.SLAVES_STARVED) == 1);
+      assertFalse(processes.isDead(owner.pid()));
+
+      final Path evidence = runDirectory.resolve("evidence");
+      await().until(() -> Files.exists(evidence) && !isEmpty(evidence));
+      Mem.putLongRelease(reactor + SeatSegment.ACTIVITY_OFFSET, SeatSegment.ACTIVITY_NONE);
+      Mem.putLongRelease(reactor + SeatSegment.HEARTBEAT_NS_OFFSET, 2);
+      // It is forgiven: the files about it go.
+      await().until(() -> isEmpty(evidence));
+      Mem.putLongRelease(reactor + SeatSegment.ACTIVITY_OFFSET, SeatSegment.ACTIVITY_POLLING);
+      await().until(() -> counter(MasterCounter.SLAVES_STARVED) == 2);
+      assertFalse(processes.isDead(owner.pid()));
+
+      processes.activity(true, 500_000_000);
+      await().until(() -> processes.isDead(owner.pid()));
+    }
+    owner.close();
+  }
+
+  private long counter(final MasterCounter counter) {
+    return master.counters().get(counter);
+  }
+
+  private static boolean isEmpty(final Path directory) throws IOException {
+    try (Stream<Path> files = Files.list(directory)) {
+      return files.findAny().isEmpty();
+    }
   }
 
   @Test

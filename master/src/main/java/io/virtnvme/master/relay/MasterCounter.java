@@ -20,7 +20,9 @@ public enum MasterCounter {
   SLAVES_KILLED("slave processes killed because they hung or broke the protocol"),
   SEATS_TAKEN("times that a slave took a seat"),
   SEATS_FAILED("times that a seat was given up on"),
-  MEM_DISKS_RECREATED("memory disks made again, empty, because their segment was gone");
+  MEM_DISKS_RECREATED("memory disks made again, empty, because their segment was gone"),
+  SLAVES_SUSPECTED("times that a reactor gave no heartbeat for half the hang limit"),
+  SLAVES_STARVED("times that one stood still beyond the limit for want of a core, and was spared");
 
   private final String sentence;
 

@@ -21,6 +21,7 @@ package io.virtnvme.master.rpc;
  * @param replayUs until the journals were replayed
  * @param firstCompletionUs until the first request completed
  * @param totalUs the sum of the phases that happened
+ * @param evidence folder with what was saved about a process that hung; empty for others
  */
 public record RecoveryInfo(
     long number,
@@ -38,7 +39,8 @@ public record RecoveryInfo(
     long mapUs,
     long replayUs,
     long firstCompletionUs,
-    long totalUs) {
+    long totalUs,
+    String evidence) {
   /** Why a slave was replaced. */
   public enum Cause {
     /** The process ended by a signal or by itself. */

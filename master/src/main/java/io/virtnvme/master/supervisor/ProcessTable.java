@@ -29,6 +29,25 @@ public interface ProcessTable {
   /** Whether this living process looks like a slave of that run directory. */
   boolean isSlave(int pid, Path runDirectory);
 
+  /** What it does with the processor; {@link ProcessActivity#NONE} when it is gone. */
+  default ProcessActivity activity(final int pid) {
+    return ProcFiles.activity(pid);
+  }
+
+  /** What the operating system knows of it and its threads, for people to read. */
+  default String describe(final int pid) {
+    return ProcFiles.describe(pid);
+  }
+
+  /**
+   * Asks it to print to its log what each of its threads does.
+   *
+   * @return false when it cannot answer: it is stopped, gone, or would not survive the question
+   */
+  default boolean askForThreads(final int pid, final int pidfd) {
+    return ProcFiles.askForThreads(pid, pidfd);
+  }
+
   /** Every living process that looks like a slave of that run directory. */
   List<Integer> slavesOf(Path runDirectory);
 }

@@ -4,11 +4,12 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.virtnvme.ipc.relay.TakeoverReport;
 import io.virtnvme.master.rpc.RecoveryInfo;
+import java.nio.file.Path;
 import java.util.ArrayDeque;
-import java.util.HashSet;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
-import java.util.Set;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BiConsumer;
 import org.slf4j.Logger;
@@ -24,8 +25,11 @@ final class RecoveryLog {
   private final BiConsumer<String, ObjectNode> history;
   private final ArrayDeque<Entry> entries = new ArrayDeque<>();
 
-  /** Processes killed because they hung; their successors' reports only know that they died. */
-  private final Set<Integer> hungPids = new HashSet<>();
+  /**
+   * Processes killed because they hung, with the evidence about them; their successors' reports
+   * only know that they died.
+   */
+  private final Map<Integer, Path> hungPids = new HashMap<>();
 
   private long lastNumber;
 
@@ -33,8 +37,8 @@ final class RecoveryLog {
     this.history = history;
   }
 
-  void onHung(final int pid) {
-    hungPids.add(pid);
+  void onHung(final int pid, final Path evidence) {
+    hungPids.put(pid, evidence);
   }
 
   /**
@@ -96,7 +100,7 @@ final class RecoveryLog {
     final RecoveryInfo.Cause cause =
         !report.ownerDied()
             ? RecoveryInfo.Cause.HANDOVER
-            : hungPids.contains(report.previousPid())
+            : hungPids.containsKey(report.previousPid())
                 ? RecoveryInfo.Cause.HUNG
                 : RecoveryInfo.Cause.DIED;
     return new RecoveryInfo(
@@ -115,7 +119,13 @@ final class RecoveryLog {
         micros(report.mapNs()),
         micros(report.replayNs()),
         micros(completionNs),
-        micros(totalNs));
+        micros(totalNs),
+        evidence(report.previousPid()));
+  }
+
+  private String evidence(final int deadPid) {
+    final Path folder = hungPids.get(deadPid);
+    return folder == null ? "" : folder.toString();
   }
 
   private static long micros(final long ns) {
@@ -139,7 +149,8 @@ final class RecoveryLog {
         .put("map_us", info.mapUs())
         .put("replay_us", info.replayUs())
         .put("first_completion_us", info.firstCompletionUs())
-        .put("total_us", info.totalUs());
+        .put("total_us", info.totalUs())
+        .put("evidence", info.evidence());
   }
 
   /** Oldest first. */

@@ -61,7 +61,8 @@ final class SlaveLogs {
     return file(slaveId);
   }
 
-  private Path file(final int slaveId) {
+  /** The file of a slave, whether or not it is there. */
+  Path file(final int slaveId) {
     return directory.resolve(PREFIX + slaveId + SUFFIX);
   }
 }

@@ -14,6 +14,7 @@ import io.virtnvme.master.relay.EventLoop;
 import io.virtnvme.master.relay.MasterCounter;
 import io.virtnvme.master.relay.MasterCounters;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.LinkedHashMap;
@@ -127,6 +128,11 @@ final class Slaves {
         slave,
         intendedSeat == Seat.NONE ? "as a standby" : "for seat " + intendedSeat);
     return slave;
+  }
+
+  /** What the slave prints goes there. */
+  Path logFile(final Slave slave) {
+    return logs.file(slave.id());
   }
 
   private Slave add(final int id, final int pid, final int pidfd) {

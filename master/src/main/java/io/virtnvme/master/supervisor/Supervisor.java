@@ -30,13 +30,16 @@ import org.slf4j.LoggerFactory;
  * Puts the parts together and carries events from one to the other: what a slave says, what becomes
  * of it, and what follows for seats, sessions and bdevs. Conductor thread.
  */
-public final class Supervisor implements Slaves.Events, Seats.Actions {
+public final class Supervisor implements Slaves.Events, Seats.Actions, Watchdog.Actions {
   private static final Logger LOG = LoggerFactory.getLogger(Supervisor.class);
+
+  /** How much of the hang limit a kill waits for evidence at most: a quarter. */
+  private static final int EVIDENCE_SHARE = 4;
 
   private final SupervisorConfig config;
   private final EventLoop loop;
   private final MasterCounters counters;
-  private final BiConsumer<String, ObjectNode> history;
+  private final RecentEvents history;
   private final Slaves slaves;
   private final Seats seats;
   private final Bdevs bdevs;
@@ -44,6 +47,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
   private final Relay relay;
   private final Controllers controllers;
   private final RecoveryLog recoveries;
+  private final HangEvidence evidence;
   private final Watchdog watchdog;
   private final Adoption adoption;
   private final Shutdown shutdown;
@@ -66,7 +70,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
     this.config = config;
     this.loop = loop;
     this.counters = counters;
-    this.history = history;
+    this.history = new RecentEvents(history);
     slaves = new Slaves(config, loop, counters, this);
     seats = new Seats(config, loop, counters, slaves, this);
     bdevs = new Bdevs(config, loop, counters, fileThread, slaves, seats);
@@ -75,8 +79,9 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
     sharing.relay(relay);
     controllers =
         new Controllers(loop, config.runDirectory().resolve("vhost"), bdevs, seats, relay);
-    recoveries = new RecoveryLog(history);
-    watchdog = new Watchdog(config, loop, seats, this::onHung);
+    recoveries = new RecoveryLog(this.history);
+    evidence = new HangEvidence(config, loop, counters, this.history);
+    watchdog = new Watchdog(config, loop, counters, seats, this);
     adoption = new Adoption(config, loop, seats, slaves, this::onAdoptionDone);
     shutdown = new Shutdown(config, loop, slaves, seats);
   }
@@ -351,10 +356,29 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
     touch();
   }
 
-  private void onHung(final Slave slave, final String reason) {
-    recoveries.onHung(slave.pid());
-    slaves.kill(slave, reason);
-    touch();
+  @Override
+  public EvidenceCase suspect(final Slave slave, final Seat seat, final String reason) {
+    return evidence.begin(slave, seat, slaves.logFile(slave), reason);
+  }
+
+  @Override
+  public void clear(final EvidenceCase found) {
+    evidence.drop(found);
+  }
+
+  @Override
+  public void onHung(final Slave slave, final String reason, final EvidenceCase found) {
+    recoveries.onHung(slave.pid(), found.folder());
+    // Saved long ago, as a rule; a disk that hangs may hold up the evidence, and not the guests.
+    found.whenSaved(() -> killHung(slave, reason, found));
+    loop.after(config.hangNsMax() / EVIDENCE_SHARE, () -> killHung(slave, reason, found));
+  }
+
+  private void killHung(final Slave slave, final String reason, final EvidenceCase found) {
+    if (slave.state().isLive()) {
+      slaves.kill(slave, reason + "; evidence in " + found.folder());
+      touch();
+    }
   }
 
   // What is decided about seats.
@@ -416,6 +440,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
   }
 
   private void release() {
+    evidence.close();
     relay.close();
     slaves.release();
     seats.close();

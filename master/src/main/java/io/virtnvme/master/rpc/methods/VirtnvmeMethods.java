@@ -136,7 +136,8 @@ public final class VirtnvmeMethods {
           .put("map_us", recovery.mapUs())
           .put("replay_us", recovery.replayUs())
           .put("first_completion_us", recovery.firstCompletionUs())
-          .put("total_us", recovery.totalUs());
+          .put("total_us", recovery.totalUs())
+          .put("evidence", recovery.evidence());
     }
     return json;
   }

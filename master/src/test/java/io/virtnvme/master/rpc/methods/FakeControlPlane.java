@@ -134,7 +134,7 @@ public final class FakeControlPlane implements ControlPlane {
   public List<RecoveryInfo> recoveries() {
     return List.of(
         new RecoveryInfo(
-            1, 9, 0, RecoveryInfo.Cause.DIED, 99, 100, true, 1, 2, 17, 300, 0, 0, 50, 20, 370));
+            1, 9, 0, RecoveryInfo.Cause.DIED, 99, 100, true, 1, 2, 17, 300, 0, 0, 50, 20, 370, ""));
   }
 
   @Override
