@@ -253,6 +253,11 @@ final class Pair implements AutoCloseable {
     }
   }
 
+  /** The segment of seat 0, to see what its reactor does; the caller closes it. */
+  SeatSegment openSeat() {
+    return SeatSegment.open(segments, 0);
+  }
+
   /**
    * SIGKILL to the slave of seat 0 at work. At most instants the rings are empty, since a slave is
    * faster than what drives it: so it stands still until they are full, and dies while it works
@@ -263,7 +268,7 @@ final class Pair implements AutoCloseable {
    */
   void killAtWork(final int pid, final Runnable awaitFullRings, final long delayNs) {
     try (Victim victim = Victim.of(pid);
-        SeatSegment seat = SeatSegment.open(segments, 0)) {
+        SeatSegment seat = openSeat()) {
       victim.signal(Processes.SIGSTOP);
       awaitFullRings.run();
       final long beatNs = seat.heartbeatNs(0);
