@@ -1,6 +1,8 @@
 package io.virtnvme.tools;
 
 import io.virtnvme.master.rpc.RpcException;
+import io.virtnvme.tools.bench.BenchCommand;
+import io.virtnvme.tools.bench.BenchLoadCommand;
 import io.virtnvme.tools.demo.DemoCommand;
 import io.virtnvme.tools.demo.TrainCommand;
 import io.virtnvme.tools.load.LoadCommand;
@@ -28,12 +30,14 @@ import picocli.CommandLine.ParseResult;
     },
     subcommands = {
       DemoCommand.class,
+      BenchCommand.class,
       UpCommand.class,
       RpcCommand.class,
       StatusCommand.class,
       VersionCommand.class,
       HelpCommand.class,
       LoadCommand.class,
+      BenchLoadCommand.class,
       TrainCommand.class
     })
 public final class Main {

@@ -27,7 +27,7 @@ class MainTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"demo", "up", "rpc", "status", "version"})
+  @ValueSource(strings = {"demo", "bench", "up", "rpc", "status", "version"})
   void shouldExplainEachCommand(final String command) {
     assertEquals(0, run(command, "--help"));
     assertTrue(out.toString().contains("Usage: virtnvme " + command), out.toString());
@@ -38,6 +38,7 @@ class MainTest {
     assertEquals(0, run("help"));
     assertTrue(out.toString().contains("demo"));
     assertFalse(out.toString().contains("train"));
+    assertFalse(out.toString().contains("bench-load"));
   }
 
   @Test

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import io.virtnvme.tools.CommandFailedException;
 import io.virtnvme.tools.JvmCommand;
 import io.virtnvme.tools.load.LoadProgress;
+import io.virtnvme.tools.pair.TemporaryPair;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -29,7 +30,7 @@ final class DemoClient implements AutoCloseable {
   private final Process process;
 
   DemoClient(
-      final DemoSettings settings, final DemoPair pair, final Map<String, String> environment)
+      final DemoSettings settings, final TemporaryPair pair, final Map<String, String> environment)
       throws IOException {
     final Path folder = pair.runDirectory().path();
     final Path progressPath = folder.resolve("progress");
@@ -71,7 +72,7 @@ final class DemoClient implements AutoCloseable {
   }
 
   /** Waits until the client has connected and sends requests. */
-  void awaitRunning(final DemoPair pair) {
+  void awaitRunning(final TemporaryPair pair) {
     final long deadlineNs = System.nanoTime() + CONNECT_LIMIT_NS;
     while (progress.state() == LoadProgress.State.CONNECTING) {
       check();

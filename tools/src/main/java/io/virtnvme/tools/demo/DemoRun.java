@@ -3,6 +3,7 @@ package io.virtnvme.tools.demo;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.virtnvme.tools.CommandFailedException;
 import io.virtnvme.tools.load.LoadProgress;
+import io.virtnvme.tools.pair.TemporaryPair;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.util.Locale;
@@ -36,7 +37,7 @@ final class DemoRun implements AutoCloseable {
   private final PrintWriter err;
   private final Blackouts blackouts = new Blackouts();
   private final Random random;
-  private volatile DemoPair pair;
+  private volatile TemporaryPair pair;
   private volatile DemoClient client;
   private volatile boolean closed;
   private long startNs;
@@ -51,7 +52,7 @@ final class DemoRun implements AutoCloseable {
   }
 
   DemoReport run() throws IOException {
-    pair = new DemoPair(settings, Map.of());
+    pair = new TemporaryPair(settings.pair(), Map.of());
     say("seed %d, run directory %s", settings.seed(), pair.runDirectory().path());
     pair.startMaster();
     pair.awaitMaster();

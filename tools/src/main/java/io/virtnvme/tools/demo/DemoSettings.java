@@ -1,5 +1,7 @@
 package io.virtnvme.tools.demo;
 
+import io.virtnvme.tools.pair.PairSettings;
+
 /**
  * What a demo does.
  *
@@ -31,11 +33,13 @@ record DemoSettings(
     URING
   }
 
-  static final String BDEV_NAME = "demo0";
-  static final String CONTROLLER_NAME = "demo";
-  static final int BLOCK_BYTES = 4096;
-
   int blockCount() {
-    return (int) (((long) megabytes << 20) / BLOCK_BYTES);
+    return (int) (((long) megabytes << 20) / PairSettings.BLOCK_BYTES);
+  }
+
+  PairSettings pair() {
+    final PairSettings.Kind kind =
+        bdev == BdevChoice.MEM ? PairSettings.Kind.MEM : PairSettings.Kind.URING;
+    return new PairSettings(slaveCore, 1, kind, blockCount(), null, packed);
   }
 }

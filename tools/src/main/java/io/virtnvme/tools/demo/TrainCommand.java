@@ -2,6 +2,7 @@ package io.virtnvme.tools.demo;
 
 import io.virtnvme.tools.CommandFailedException;
 import io.virtnvme.tools.JvmCommand;
+import io.virtnvme.tools.pair.TemporaryPair;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -58,7 +59,7 @@ public final class TrainCommand implements Callable<Integer> {
   }
 
   private static void runPair(final Map<String, String> recording) throws IOException {
-    try (DemoPair pair = new DemoPair(SETTINGS, recording)) {
+    try (TemporaryPair pair = new TemporaryPair(SETTINGS.pair(), recording)) {
       Runtime.getRuntime().addShutdownHook(new Thread(pair::close, "cleanup"));
       pair.startMaster();
       pair.awaitMaster();
@@ -73,7 +74,7 @@ public final class TrainCommand implements Callable<Integer> {
     }
   }
 
-  private static void runCommand(final DemoPair pair, final Map<String, String> recording)
+  private static void runCommand(final TemporaryPair pair, final Map<String, String> recording)
       throws IOException {
     final ProcessBuilder builder =
         new ProcessBuilder(

@@ -140,6 +140,11 @@ public final class VhostUserFrontEnd implements AutoCloseable {
     return connection != null && connection.isOpen();
   }
 
+  /** Process that listens on the back-end's socket, as of the last connection. */
+  public int peerPid() {
+    return connection.peerPid();
+  }
+
   private void open() {
     connection = VhostUserFrontEndConnection.connect(config.socketPath(), config.timeoutMs());
     final long offered = connection.callForLong(VhostUserRequest.GET_FEATURES);

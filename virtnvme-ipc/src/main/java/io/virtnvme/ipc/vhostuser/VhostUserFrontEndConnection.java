@@ -49,6 +49,10 @@ final class VhostUserFrontEndConnection implements AutoCloseable {
     return result > 0 || (result < 0 && isTransient((int) -result));
   }
 
+  int peerPid() {
+    return UnixSocket.peerPid(socketFd);
+  }
+
   /** From now on every request without a reply waits for an acknowledgement (REPLY_ACK). */
   void acknowledged(final boolean enabled) {
     acknowledged = enabled;

@@ -1,4 +1,4 @@
-package io.virtnvme.tools.demo;
+package io.virtnvme.tools.pair;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
@@ -9,6 +9,7 @@ import io.virtnvme.master.rpc.RpcClient;
 import io.virtnvme.tools.CommandFailedException;
 import io.virtnvme.tools.JvmCommand;
 import io.virtnvme.tools.RunDirectory;
+import io.virtnvme.tools.demo.Leftovers;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.DirectoryStream;
@@ -21,18 +22,20 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 
 /**
- * The pair of the demo, in a run directory of its own, with one disk. {@link #close} ends every
+ * Master and slaves in a run directory of their own, with one disk. {@link #close} ends every
  * process that works on that directory and removes all files, whatever went before; it may be
  * called from the shutdown hook at any moment.
  */
-final class DemoPair implements AutoCloseable {
+public final class TemporaryPair implements AutoCloseable {
+  private static final String BDEV_NAME = "disk";
+  private static final String CONTROLLER_NAME = "vm";
   private static final Duration RPC_TIMEOUT = Duration.ofSeconds(20);
   private static final long START_LIMIT_NS = TimeUnit.SECONDS.toNanos(60);
   private static final long STOP_LIMIT_MS = 5000;
   private static final long POLL_NS = 20_000_000;
   private static final int LOG_LINES_SHOWN = 12;
 
-  private final DemoSettings settings;
+  private final PairSettings settings;
   private final Map<String, String> environment;
   private final RunDirectory runDirectory;
   private final Path log;
@@ -45,7 +48,8 @@ final class DemoPair implements AutoCloseable {
    *
    * @param environment for the master and its slaves, beside that of this process
    */
-  DemoPair(final DemoSettings settings, final Map<String, String> environment) throws IOException {
+  public TemporaryPair(final PairSettings settings, final Map<String, String> environment)
+      throws IOException {
     this.settings = settings;
     this.environment = Map.copyOf(environment);
     // Short: the sockets below it must fit 107 bytes.
@@ -53,7 +57,8 @@ final class DemoPair implements AutoCloseable {
     this.log = runDirectory.path().resolve("up.log");
   }
 
-  RunDirectory runDirectory() {
+  /** Where the pair runs; gone after {@link #close}. */
+  public RunDirectory runDirectory() {
     return runDirectory;
   }
 
@@ -62,7 +67,7 @@ final class DemoPair implements AutoCloseable {
   }
 
   /** Starts the master and waits until it answers. */
-  synchronized void startMaster() throws IOException {
+  public synchronized void startMaster() throws IOException {
     if (closed) {
       throw new CommandFailedException("stopped before the master was started");
     }
@@ -75,7 +80,7 @@ final class DemoPair implements AutoCloseable {
                 "--cores",
                 Integer.toString(settings.slaveCore()),
                 "--standby",
-                "1"));
+                Integer.toString(settings.standbyCount())));
     final ProcessBuilder builder =
         new ProcessBuilder(command)
             .redirectErrorStream(true)
@@ -85,7 +90,8 @@ final class DemoPair implements AutoCloseable {
     master = builder.start();
   }
 
-  void awaitMaster() throws IOException {
+  /** Waits until the master answers calls. */
+  public void awaitMaster() throws IOException {
     final long deadlineNs = System.nanoTime() + START_LIMIT_NS;
     while (rpc == null) {
       checkMaster();
@@ -112,25 +118,35 @@ final class DemoPair implements AutoCloseable {
   }
 
   /** Makes the disk and its controller. */
-  void createDisk() throws IOException {
+  public void createDisk() throws IOException {
     final ObjectNode bdev = JsonNodeFactory.instance.objectNode();
-    bdev.put("name", DemoSettings.BDEV_NAME);
-    if (settings.bdev() == DemoSettings.BdevChoice.MEM) {
-      bdev.put("num_blocks", settings.blockCount()).put("block_size", DemoSettings.BLOCK_BYTES);
-      rpc.call("bdev_malloc_create", bdev);
-    } else {
-      final Path file = runDirectory.path().resolve("disk.img");
-      createFile(file, (long) settings.blockCount() * DemoSettings.BLOCK_BYTES);
-      bdev.put("filename", file.toString()).put("block_size", DemoSettings.BLOCK_BYTES);
-      rpc.call("bdev_uring_create", bdev);
+    bdev.put("name", BDEV_NAME);
+    switch (settings.kind()) {
+      case NULL -> rpc.call("bdev_null_create", putBlocks(bdev));
+      case MEM -> rpc.call("bdev_malloc_create", putBlocks(bdev));
+      case URING -> rpc.call("bdev_uring_create", putFile(bdev));
     }
     rpc.call(
         "vhost_create_blk_controller",
         JsonNodeFactory.instance
             .objectNode()
-            .put("ctrlr", DemoSettings.CONTROLLER_NAME)
-            .put("dev_name", DemoSettings.BDEV_NAME)
+            .put("ctrlr", CONTROLLER_NAME)
+            .put("dev_name", BDEV_NAME)
             .put("packed_ring", settings.packed()));
+  }
+
+  private ObjectNode putBlocks(final ObjectNode bdev) {
+    return bdev.put("num_blocks", settings.blockCount())
+        .put("block_size", PairSettings.BLOCK_BYTES);
+  }
+
+  private ObjectNode putFile(final ObjectNode bdev) {
+    if (settings.file() != null) {
+      return bdev.put("filename", settings.file().toAbsolutePath().toString());
+    }
+    final Path file = runDirectory.path().resolve("disk.img");
+    createFile(file, (long) settings.blockCount() * PairSettings.BLOCK_BYTES);
+    return bdev.put("filename", file.toString()).put("block_size", PairSettings.BLOCK_BYTES);
   }
 
   private static void createFile(final Path file, final long lengthBytes) {
@@ -142,11 +158,13 @@ final class DemoPair implements AutoCloseable {
     }
   }
 
-  Path socket() {
-    return runDirectory.controllerSocket(DemoSettings.CONTROLLER_NAME);
+  /** The disk's vhost-user socket. */
+  public Path socket() {
+    return runDirectory.controllerSocket(CONTROLLER_NAME);
   }
 
-  JsonNode recoveries() throws IOException {
+  /** The takeovers so far, as the master tells them. */
+  public JsonNode recoveries() throws IOException {
     return rpc.call("virtnvme_get_recoveries", null);
   }
 
@@ -156,7 +174,7 @@ final class DemoPair implements AutoCloseable {
    * @param deadPid the one killed last, which the master may not have noticed yet; 0 for none
    * @return its pid, or 0 while there is no standby
    */
-  int activePidWithStandby(final int deadPid) throws IOException {
+  public int activePidWithStandby(final int deadPid) throws IOException {
     checkMaster();
     int active = 0;
     boolean standby = false;
@@ -175,8 +193,24 @@ final class DemoPair implements AutoCloseable {
     return standby ? active : 0;
   }
 
+  /** The process that serves the disk; 0 while none does. */
+  public int activePid() throws IOException {
+    checkMaster();
+    for (final JsonNode slave : rpc.call("virtnvme_get_slaves", null)) {
+      if (slave.path("state").asText().equals("active")) {
+        return slave.path("pid").asInt();
+      }
+    }
+    return 0;
+  }
+
+  /** The master's process; after {@link #startMaster}. */
+  public int masterPid() {
+    return Math.toIntExact(master.pid());
+  }
+
   /** Waits for a slave that serves and a warm standby beside it. */
-  void awaitStandby() throws IOException {
+  public void awaitStandby() throws IOException {
     final long deadlineNs = System.nanoTime() + START_LIMIT_NS;
     while (activePidWithStandby(0) == 0) {
       if (System.nanoTime() - deadlineNs > 0) {
@@ -187,7 +221,7 @@ final class DemoPair implements AutoCloseable {
   }
 
   /** The last lines that master and slaves wrote. */
-  String logTail() {
+  public String logTail() {
     final StringBuilder text = new StringBuilder();
     appendTail(text, log);
     try (DirectoryStream<Path> slaveLogs =
@@ -236,8 +270,7 @@ final class DemoPair implements AutoCloseable {
       }
       Leftovers.delete(runDirectory.path());
     } catch (final IOException e) {
-      System.err.println(
-          "virtnvme demo: cannot remove " + runDirectory.path() + ": " + e.getMessage());
+      System.err.println("virtnvme: cannot remove " + runDirectory.path() + ": " + e.getMessage());
     }
   }
 

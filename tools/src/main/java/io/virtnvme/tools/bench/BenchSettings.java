@@ -1,0 +1,71 @@
+package io.virtnvme.tools.bench;
+
+import io.virtnvme.tools.pair.PairSettings;
+import java.nio.file.Path;
+import java.util.List;
+
+/**
+ * What a benchmark does.
+ *
+ * @param kind of our disk
+ * @param file behind a uring disk, else null
+ * @param megabytes of disk that are used
+ * @param seconds of each run
+ * @param rounds runs of each work, depth and subject
+ * @param warmUpMs before each run
+ * @param journals our pairs to compare: true with the inflight journal, false without
+ * @param sockets foreign back-ends
+ * @param storageDaemon start qemu-storage-daemon as a peer
+ * @param clientCore core of the client's polling thread, -1 for anywhere
+ * @param slaveCore core of the back-ends
+ */
+record BenchSettings(
+    PairSettings.Kind kind,
+    Path file,
+    int megabytes,
+    List<Work> works,
+    List<Integer> queueDepths,
+    int seconds,
+    int rounds,
+    int warmUpMs,
+    boolean packed,
+    boolean indirect,
+    List<Boolean> journals,
+    List<String> sockets,
+    boolean storageDaemon,
+    int clientCore,
+    int slaveCore) {
+
+  int blockCount() {
+    return (int) (rangeBytes() / PairSettings.BLOCK_BYTES);
+  }
+
+  long rangeBytes() {
+    return (long) megabytes << 20;
+  }
+
+  String bdev() {
+    return switch (kind) {
+      case NULL -> "null";
+      case MEM -> "mem";
+      case URING -> "uring:" + file;
+    };
+  }
+
+  RunOrder order(
+      final Work work, final int queueDepth, final String socket, final List<Integer> watchPids) {
+    return new RunOrder(
+        socket,
+        work,
+        queueDepth,
+        warmUpMs,
+        seconds * 1000,
+        packed,
+        indirect,
+        true,
+        rangeBytes(),
+        clientCore,
+        clientCore < 0 ? -1 : slaveCore,
+        watchPids);
+  }
+}

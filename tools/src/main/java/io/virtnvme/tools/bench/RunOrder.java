@@ -1,0 +1,31 @@
+package io.virtnvme.tools.bench;
+
+import java.util.List;
+
+/**
+ * One run, as the client process is told on one line of JSON.
+ *
+ * @param socket vhost-user socket; null for the do-nothing peer inside the client
+ * @param warmUpMs time before it counts
+ * @param runMs time that counts
+ * @param packed packed rings
+ * @param indirect indirect descriptors, if the back-end has them
+ * @param inflight negotiate an inflight region, if the back-end has it
+ * @param rangeBytes part of the disk that is used, from its start; less if the disk is shorter
+ * @param clientCore core of the polling thread, -1 for anywhere
+ * @param peerCore core of the back-end, for the ping-pong and the do-nothing peer; -1 if unknown
+ * @param watchPids processes whose time counts as the back-end's; empty for the one that listens
+ */
+record RunOrder(
+    String socket,
+    Work work,
+    int queueDepth,
+    int warmUpMs,
+    int runMs,
+    boolean packed,
+    boolean indirect,
+    boolean inflight,
+    long rangeBytes,
+    int clientCore,
+    int peerCore,
+    List<Integer> watchPids) {}
