@@ -1,6 +1,7 @@
 package io.virtnvme.slave;
 
 import io.virtnvme.ipc.segment.SegmentDirectory;
+import io.virtnvme.ipc.sys.AddressSpaceKeeper;
 import io.virtnvme.slave.bdev.UringReactorIo;
 import io.virtnvme.slave.control.SlaveControl;
 import java.io.IOException;
@@ -21,6 +22,7 @@ public final class SlaveMain {
       System.err.println("usage: SlaveMain --slave-of DIR (slaves are started by the master)");
       System.exit(EXIT_USAGE);
     }
+    AddressSpaceKeeper.start();
     final Path runDirectory = Path.of(arguments[1]);
     final String instance = Files.readString(runDirectory.resolve("instance")).trim();
     final SegmentDirectory segments = SegmentDirectory.of(Long.parseUnsignedLong(instance, 16));

@@ -4,7 +4,6 @@ import io.virtnvme.ipc.sys.Processes;
 import io.virtnvme.ipc.sys.UnixSocket;
 import java.io.File;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -50,14 +49,11 @@ public final class OsProcessTable implements ProcessTable {
 
   @Override
   public boolean isSlave(final int pid, final Path runDirectory) {
-    try {
-      final String commandLine =
-          Files.readString(
-              Path.of("/proc", Integer.toString(pid), "cmdline"), StandardCharsets.ISO_8859_1);
-      return commandLine.contains(SLAVE_OF + "\0" + runDirectory + "\0");
-    } catch (final IOException e) {
-      return false;
-    }
+    final List<String> arguments = Processes.commandLine(pid);
+    final int option = arguments.indexOf(SLAVE_OF);
+    return option >= 0
+        && option + 1 < arguments.size()
+        && arguments.get(option + 1).equals(runDirectory.toString());
   }
 
   @Override

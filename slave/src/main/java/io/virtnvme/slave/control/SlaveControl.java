@@ -22,6 +22,7 @@ import io.virtnvme.slave.reactor.WarmUp;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -257,6 +258,7 @@ public final class SlaveControl implements ReactorEvents {
     warm = true;
     seatsToWatch.forEach((seatId, cores) -> openSeat(seatId, cores, true));
     seatsToWatch.clear();
+    confineTo(seats.values());
     if (link.isUp()) {
       link.begin(RelayMessageType.STANDBY_READY, 0, 0);
       link.send();
@@ -351,21 +353,17 @@ public final class SlaveControl implements ReactorEvents {
     execute(
         () -> {
           sendSeatTaken(seatId, report);
-          confineToOwnedSeats();
+          confineTo(seats.values().stream().filter(Seat::isOwned).toList());
         });
   }
 
   /**
-   * Brings all our threads to the reactors' cores: when this process is killed, its dying threads
-   * and the teardown of its memory, which the fence of a disk waits for, find these cores free and
-   * disturb no guest.
+   * Brings all our threads to the cores of some seats: a successor's compiler threads disturb no
+   * guest, and when this process is killed, its dying threads and the teardown of its memory, which
+   * the fence of a disk waits for, find these cores free.
    */
-  private void confineToOwnedSeats() {
-    final int[] cores =
-        seats.values().stream()
-            .filter(Seat::isOwned)
-            .flatMapToInt(seat -> Arrays.stream(seat.cores()))
-            .toArray();
+  private static void confineTo(final Collection<Seat> some) {
+    final int[] cores = some.stream().flatMapToInt(seat -> Arrays.stream(seat.cores())).toArray();
     if (cores.length > 0) {
       Threads.confineProcessTo(cores);
     }

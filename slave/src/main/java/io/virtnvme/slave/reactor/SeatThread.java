@@ -20,6 +20,9 @@ final class SeatThread extends Thread {
    */
   private static final long FIFO_AFTER_TAKEOVER_NS = 20_000_000L;
 
+  /** A reactor polls a core of its own; what else of this process runs there may wait. */
+  private static final int REACTOR_NICE = -10;
+
   private final int index;
   private final int core;
   private final boolean warm;
@@ -79,6 +82,7 @@ final class SeatThread extends Thread {
     try {
       if (core >= 0) {
         Threads.pinTo(core);
+        Threads.nice(REACTOR_NICE);
       }
       final boolean raised = warm && Threads.raiseToFifo(FIFO_PRIORITY);
       final RobustMutex.Outcome outcome = awaitMutex();

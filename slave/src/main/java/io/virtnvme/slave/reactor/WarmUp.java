@@ -43,9 +43,16 @@ public final class WarmUp {
   private static final int DEPTH = 32;
   private static final int BLOCK_BYTES = 4096;
   private static final int DISK_BYTES = 2 * 1024 * 1024;
-  private static final int REQUESTS_IN_MEMORY = 100_000;
-  private static final int REQUESTS_IN_FILE = 10_000;
-  private static final int RECOVERIES = 60;
+
+  /**
+   * More than one: code that was compiled while it knew one kind of disk is compiled again when it
+   * meets the next, and then calls what it had inlined before.
+   */
+  private static final int ROUNDS = 3;
+
+  private static final int REQUESTS_IN_MEMORY = 40_000;
+  private static final int REQUESTS_IN_FILE = 4_000;
+  private static final int RECOVERIES = 33;
   private static final long GUEST_BASE = 0x1000_0000L;
   private static final long IDLE_SPIN_NS = Long.MAX_VALUE;
   private static final int SERIAL_BYTES = 20;
@@ -111,21 +118,27 @@ public final class WarmUp {
       final int fd = Fds.open(file.toString(), Fds.O_RDWR | Fds.O_CREAT, 0600);
       Fds.truncate(fd, DISK_BYTES);
       Fds.close(fd);
-      for (final BdevDescription.Kind kind : BdevDescription.Kind.values()) {
-        final BdevDescription description =
-            new BdevDescription(
-                name,
-                kind,
-                BLOCK_BYTES,
-                DISK_BYTES / BLOCK_BYTES,
-                file.toString(),
-                false,
-                "warm-up");
-        try (Bdev disk = Bdevs.open(description, segments)) {
-          final int requests =
-              kind == BdevDescription.Kind.URING ? REQUESTS_IN_FILE : REQUESTS_IN_MEMORY;
-          warm(segments, ioFactory, false, disk, requests);
-          warm(segments, ioFactory, true, disk, requests);
+      for (int round = 0; round < ROUNDS; round++) {
+        for (final BdevDescription.Kind kind : BdevDescription.Kind.values()) {
+          final BdevDescription description =
+              new BdevDescription(
+                  name,
+                  kind,
+                  BLOCK_BYTES,
+                  DISK_BYTES / BLOCK_BYTES,
+                  file.toString(),
+                  false,
+                  "warm-up");
+          try (Bdev disk = Bdevs.open(description, segments)) {
+            final int requests =
+                kind == BdevDescription.Kind.URING ? REQUESTS_IN_FILE : REQUESTS_IN_MEMORY;
+            warm(ioFactory, false, disk, requests);
+            warm(ioFactory, true, disk, requests);
+            if (round == ROUNDS - 1 && kind == BdevDescription.Kind.NULL) {
+              rehearseTakeover(segments, ioFactory, false, disk);
+              rehearseTakeover(segments, ioFactory, true, disk);
+            }
+          }
         }
       }
     } finally {
@@ -144,7 +157,6 @@ public final class WarmUp {
   }
 
   private static void warm(
-      final SegmentDirectory segments,
       final Supplier<ReactorIo> ioFactory,
       final boolean packed,
       final Bdev disk,
@@ -156,13 +168,22 @@ public final class WarmUp {
       for (int i = 0; i < RECOVERIES; i++) {
         warmUp.dieAndRecover(i % (DEPTH + 1));
       }
-      warmUp.reactor.close();
-      if (disk.description().kind() == BdevDescription.Kind.NULL) {
-        TakeoverRehearsal.run(segments, ioFactory, warmUp.setup(disk));
-      }
     } finally {
-      Fds.close(warmUp.callFd);
-      Mem.free(warmUp.block);
+      warmUp.end();
+    }
+  }
+
+  private static void rehearseTakeover(
+      final SegmentDirectory segments,
+      final Supplier<ReactorIo> ioFactory,
+      final boolean packed,
+      final Bdev disk) {
+    final WarmUp warmUp = new WarmUp(ioFactory, packed, disk);
+    try {
+      warmUp.begin();
+      TakeoverRehearsal.run(segments, ioFactory, warmUp.setup(disk));
+    } finally {
+      warmUp.end();
     }
   }
 
@@ -180,6 +201,14 @@ public final class WarmUp {
             : new SplitDriverQueue(ringAddress, GUEST_BASE, QUEUE_SIZE, features, SEGMENT_MAX);
     Mem.fill(inflightAddress, inflightBytes, (byte) 0);
     startReactor(bdev);
+  }
+
+  private void end() {
+    if (reactor != null) {
+      reactor.close();
+    }
+    Fds.close(callFd);
+    Mem.free(block);
   }
 
   private void startReactor(final Bdev disk) {

@@ -3,11 +3,9 @@ package io.virtnvme.tools.demo;
 import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.ipc.sys.Processes;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.stream.Stream;
@@ -45,14 +43,7 @@ public final class Leftovers {
   }
 
   private static boolean hasArgument(final int pid, final Path runDirectory) {
-    try {
-      final byte[] bytes = Files.readAllBytes(Path.of("/proc", Integer.toString(pid), "cmdline"));
-      final String[] arguments = new String(bytes, StandardCharsets.UTF_8).split("\0", -1);
-      return Arrays.asList(arguments).contains(runDirectory.toString());
-    } catch (final IOException e) {
-      // It ended, or it is not ours to look at.
-      return false;
-    }
+    return Processes.commandLine(pid).contains(runDirectory.toString());
   }
 
   private static void end(final int pid, final Path runDirectory) {

@@ -153,6 +153,8 @@ public final class IoUring implements AutoCloseable {
               cqesOffset + (long) cqEntries * CQE_LENGTH);
       ring = Mapping.map(fd, OFFSET_SQ_RING, ringLength);
       sqes = Mapping.map(fd, OFFSET_SQES, (long) entries * SQE_LENGTH);
+      AddressSpaceKeeper.unmapFirst(ring);
+      AddressSpaceKeeper.unmapFirst(sqes);
       final long base = ring.address();
       sqHead = base + Mem.getInt(sq);
       sqTail = base + Mem.getInt(sq + 4);
@@ -338,6 +340,8 @@ public final class IoUring implements AutoCloseable {
 
   @Override
   public void close() {
+    AddressSpaceKeeper.forget(sqes);
+    AddressSpaceKeeper.forget(ring);
     sqes.close();
     ring.close();
     Fds.close(fd);

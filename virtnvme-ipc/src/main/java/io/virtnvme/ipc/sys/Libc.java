@@ -46,6 +46,8 @@ final class Libc {
 
   static native int munmap(long address, long lengthBytes);
 
+  static native int mprotect(long address, long lengthBytes, int protection);
+
   static native int madvise(long address, long lengthBytes, int advice);
 
   static native int eventfd(int initialValue, int flags);
@@ -91,6 +93,12 @@ final class Libc {
   static native int getpid();
 
   static native int sched_setaffinity(int tid, long lengthBytes, long maskAddress);
+
+  static native int clone(long functionAddress, long stackAddress, int flags, long argument);
+
+  static native int setpriority(int which, int who, int priority);
+
+  static native int gettid();
 
   static native int sched_setscheduler(int tid, int policy, long parameterAddress);
 

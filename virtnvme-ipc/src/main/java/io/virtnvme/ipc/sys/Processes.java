@@ -1,5 +1,12 @@
 package io.virtnvme.ipc.sys;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+
 /**
  * Processes by pidfd, so that a reused process id never gets somebody else's signal. Any thread.
  */
@@ -25,6 +32,23 @@ public final class Processes {
   /** 0, or a negative error number. */
   public static int signal(final int pidfd, final int signal) {
     return (int) Sys.orErrno(Libc.syscall(SYS_PIDFD_SEND_SIGNAL, pidfd, signal, 0, 0, 0, 0));
+  }
+
+  /**
+   * The arguments of a process; none when it is gone, waits to be reaped, may not be looked at, or
+   * is an {@link AddressSpaceKeeper}, which shows those of another one.
+   */
+  public static List<String> commandLine(final int pid) {
+    final Path folder = Path.of("/proc", Integer.toString(pid));
+    try {
+      final String line = new String(Files.readAllBytes(folder.resolve("cmdline")), UTF_8);
+      final String name = new String(Files.readAllBytes(folder.resolve("comm")), UTF_8);
+      return line.isEmpty() || name.strip().equals(AddressSpaceKeeper.NAME)
+          ? List.of()
+          : List.of(line.split("\0"));
+    } catch (final IOException e) {
+      return List.of();
+    }
   }
 
   public static int currentPid() {

@@ -2,6 +2,8 @@ package io.virtnvme.ipc.sys;
 
 import io.virtnvme.ipc.memory.Mem;
 import java.io.File;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 
 /**
  * Placement and priority of the calling thread, or of the whole process when called before other
@@ -10,7 +12,11 @@ import java.io.File;
 public final class Threads {
   private static final int SCHED_OTHER = 0;
   private static final int SCHED_FIFO = 1;
+  private static final int PRIO_PROCESS = 0;
   private static final int MASK_BYTES = 128;
+
+  /** Threads that chose their core; there are few, and they stay. */
+  private static final Set<Integer> PINNED = ConcurrentHashMap.newKeySet();
 
   private Threads() {}
 
@@ -23,16 +29,20 @@ public final class Threads {
     final long mask = Mem.allocate(MASK_BYTES);
     try {
       Mem.putByte(mask + core / Byte.SIZE, (byte) (1 << (core % Byte.SIZE)));
-      return Libc.sched_setaffinity(0, MASK_BYTES, mask) == 0;
+      if (Libc.sched_setaffinity(0, MASK_BYTES, mask) != 0) {
+        return false;
+      }
+      PINNED.add(Libc.gettid());
+      return true;
     } finally {
       Mem.free(mask);
     }
   }
 
   /**
-   * Moves every thread of this process to some cores; threads made later inherit that from their
-   * maker. When such a process is killed, all of it dies on these cores and takes no time from
-   * others.
+   * Moves every thread of this process but those that {@linkplain #pinTo pinned themselves} to some
+   * cores; threads made later inherit that from their maker. When such a process is killed, all of
+   * it dies on these cores and takes no time from others.
    *
    * @param cores core numbers; out of range ones are left out
    */
@@ -47,8 +57,11 @@ public final class Threads {
       }
       final String[] threadIds = new File("/proc/self/task").list();
       for (final String threadId : threadIds == null ? new String[0] : threadIds) {
-        // A thread that ended meanwhile, or a core that is not there, changes nothing.
-        Libc.sched_setaffinity(Integer.parseInt(threadId), MASK_BYTES, mask);
+        final int tid = Integer.parseInt(threadId);
+        if (!PINNED.contains(tid)) {
+          // A thread that ended meanwhile, or a core that is not there, changes nothing.
+          Libc.sched_setaffinity(tid, MASK_BYTES, mask);
+        }
       }
     } finally {
       Mem.free(mask);
@@ -61,6 +74,15 @@ public final class Threads {
    */
   public static boolean raiseToFifo(final int priority) {
     return setScheduler(SCHED_FIFO, priority);
+  }
+
+  /**
+   * Sets the calling thread's nice value for the time that it has normal priority.
+   *
+   * @param nice -20 (goes first) to 19; false when a negative one is not permitted
+   */
+  public static boolean nice(final int nice) {
+    return Libc.setpriority(PRIO_PROCESS, 0, nice) == 0;
   }
 
   public static boolean dropToNormal() {
