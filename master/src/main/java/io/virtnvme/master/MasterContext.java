@@ -1,5 +1,6 @@
 package io.virtnvme.master;
 
+import io.virtnvme.ipc.relay.Build;
 import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.ipc.segment.SegmentDirectory;
 import io.virtnvme.master.supervisor.OsProcessTable;
@@ -22,7 +23,6 @@ public final class MasterContext {
 
   private static final int CORE_MAX = 1023;
   private static final int STANDBY_COUNT_MAX = 8;
-  private static final String VERSION_UNKNOWN = "0.1.0-development";
 
   private Path runDirectory = RUN_DIRECTORY_DEFAULT;
   private List<Integer> cores = List.of(-1);
@@ -243,8 +243,7 @@ public final class MasterContext {
       slaveCommand = SlaveCommand.likeThisProcess();
     }
     if (version == null) {
-      final String jarVersion = MasterContext.class.getPackage().getImplementationVersion();
-      version = jarVersion == null ? VERSION_UNKNOWN : jarVersion;
+      version = Build.version();
     }
   }
 

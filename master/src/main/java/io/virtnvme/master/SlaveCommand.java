@@ -6,7 +6,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 /** The command line that starts a slave the way this process was started. */
-final class SlaveCommand {
+public final class SlaveCommand {
   private static final String MAIN_CLASS = "io.virtnvme.slave.SlaveMain";
 
   /** Options that belong to one process only: two would fight over a port or a file. */
@@ -34,7 +34,7 @@ final class SlaveCommand {
   private SlaveCommand() {}
 
   /** The same Java, the same options but for the heap, the same class path. */
-  static List<String> likeThisProcess() {
+  public static List<String> likeThisProcess() {
     final List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     for (final String option : ManagementFactory.getRuntimeMXBean().getInputArguments()) {

@@ -1,13 +1,13 @@
 package io.virtnvme.tools;
 
+import io.virtnvme.ipc.relay.Build;
 import picocli.CommandLine.IVersionProvider;
 
 /** The version of this build. */
 public final class Version implements IVersionProvider {
-  /** As the jar says; {@code development} when classes run without one. */
+  /** {@code major.minor.patch[-suffix]}. */
   public static String current() {
-    final String version = Version.class.getPackage().getImplementationVersion();
-    return version == null ? "development" : version;
+    return Build.version();
   }
 
   @Override

@@ -22,7 +22,10 @@ public enum MasterCounter {
   SEATS_FAILED("times that a seat was given up on"),
   MEM_DISKS_RECREATED("memory disks made again, empty, because their segment was gone"),
   SLAVES_SUSPECTED("times that a reactor gave no heartbeat for half the hang limit"),
-  SLAVES_STARVED("times that one stood still beyond the limit for want of a core, and was spared");
+  SLAVES_STARVED("times that one stood still beyond the limit for want of a core, and was spared"),
+  UPGRADES("upgrades of the slaves that were carried out"),
+  UPGRADES_REFUSED("upgrades that failed before anything moved"),
+  UPGRADES_ROLLED_BACK("upgrades that were undone because the other build failed");
 
   private final String sentence;
 

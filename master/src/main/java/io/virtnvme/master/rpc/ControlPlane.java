@@ -84,6 +84,14 @@ public interface ControlPlane {
    */
   CompletionStage<Void> startSlave(int seat);
 
+  /**
+   * Moves everything that runs to slaves of another build, under load. Answers when that is done.
+   * Fails with EBUSY while another upgrade is under way; with ENOTSUP when a format of the other
+   * build does not fit, EIO or ETIMEDOUT when it failed otherwise: the message says whether
+   * anything had been moved, and was moved back.
+   */
+  CompletionStage<UpgradeInfo> upgradeSlaves(UpgradeSpec spec);
+
   /** The master itself. */
   MasterInfo master();
 

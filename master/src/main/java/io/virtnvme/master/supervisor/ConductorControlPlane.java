@@ -13,6 +13,8 @@ import io.virtnvme.master.rpc.MasterInfo;
 import io.virtnvme.master.rpc.RecoveryInfo;
 import io.virtnvme.master.rpc.RpcException;
 import io.virtnvme.master.rpc.SlaveInfo;
+import io.virtnvme.master.rpc.UpgradeInfo;
+import io.virtnvme.master.rpc.UpgradeSpec;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
@@ -236,6 +238,32 @@ public final class ConductorControlPlane implements ControlPlane {
           supervisor.seats().startAgain(seat);
           return CompletableFuture.completedFuture(null);
         });
+  }
+
+  @Override
+  public CompletionStage<UpgradeInfo> upgradeSlaves(final UpgradeSpec spec) {
+    final CompletableFuture<UpgradeInfo> result = new CompletableFuture<>();
+    // Beside the queue of changes: it takes seconds, and disks may come and go meanwhile.
+    supervisor
+        .loop()
+        .execute(
+            () -> {
+              try {
+                final CompletionStage<UpgradeInfo> done = supervisor.startUpgrade(spec);
+                done.whenComplete(
+                    (info, failure) -> {
+                      publish();
+                      if (failure == null) {
+                        result.complete(info);
+                      } else {
+                        result.completeExceptionally(Bdevs.cause(failure));
+                      }
+                    });
+              } catch (final RpcException e) {
+                result.completeExceptionally(e);
+              }
+            });
+    return result;
   }
 
   @Override

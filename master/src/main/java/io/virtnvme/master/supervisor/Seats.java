@@ -194,6 +194,9 @@ final class Seats {
 
   /** Counts a slave that is over for or against the policy; how long to wait for the next. */
   private long judge(final RestartPolicy policy, final Slave slave) {
+    if (slave.isAskedToEnd()) {
+      return 0;
+    }
     if (slave.servingSinceNs() != 0
         && loop.nowNs() - slave.servingSinceNs() >= config.serviceNsMin()) {
       policy.onSuccess();
@@ -230,7 +233,8 @@ final class Seats {
         startFor(seat);
       }
     }
-    if (!hadDuty && slave.intendedSeat() == Seat.NONE && !slave.wasUseful()) {
+    final boolean isFailure = !slave.wasUseful() && !slave.isCandidate() && !slave.isAskedToEnd();
+    if (!hadDuty && slave.intendedSeat() == Seat.NONE && isFailure) {
       onStandbyFailed(slave + " died before it was warm");
     } else {
       topUpStandbys();
@@ -260,7 +264,7 @@ final class Seats {
 
   private boolean hasWaiter(final Seat seat) {
     for (final Slave slave : slaves.reachable()) {
-      if (slave.state() != SlaveState.STARTING && slave.watchedSeats().contains(seat.id())) {
+      if (slave.state() != SlaveState.STARTING && slave.waitsFor(seat.id())) {
         return true;
       }
     }
@@ -311,7 +315,10 @@ final class Seats {
   /** A standby that is not warm yet serves sooner than a process that is yet to be started. */
   private Slave standbyOnItsWay() {
     for (final Slave slave : slaves.all()) {
-      if (slave.isStandby() && slave.state() == SlaveState.STARTING && !slave.isAdopting()) {
+      if (slave.isStandby()
+          && slave.state() == SlaveState.STARTING
+          && !slave.isAdopting()
+          && !slave.isCandidate()) {
         return slave;
       }
     }
@@ -319,6 +326,7 @@ final class Seats {
   }
 
   void onStandbyReady(final Slave slave) {
+    slave.rejoined();
     if (slave.state() == SlaveState.STARTING && slave.intendedSeat() == Seat.NONE) {
       slave.state(SlaveState.STANDBY, "it is warm");
       standbyPolicy.onSuccess();
@@ -380,6 +388,26 @@ final class Seats {
                 }
               }
             });
+  }
+
+  /** Ends standbys that are more than there should be. */
+  void trimStandbys() {
+    long surplus = slaves.all().stream().filter(Slave::isStandby).count() - config.standbyCount();
+    for (final Slave slave : List.copyOf(slaves.all())) {
+      if (surplus > 0 && slave.isStandby()) {
+        surplus--;
+        slave.askedToEnd();
+        slaves.kill(slave, "it is one standby too many");
+      }
+    }
+    topUpStandbys();
+  }
+
+  /** What comes now is another build: earlier failures say nothing of it. */
+  void forgetFailures() {
+    standbysGivenUp = false;
+    standbyPolicy.onSuccess();
+    seats.forEach(seat -> seat.policy().onSuccess());
   }
 
   /** An operator's word: everything is worth another try. */

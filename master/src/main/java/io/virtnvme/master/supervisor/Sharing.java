@@ -169,7 +169,7 @@ final class Sharing implements SlaveSide {
   }
 
   void onPrepared(final Slave slave, final long sessionId, final long recordVersion) {
-    LOG.debug("{} has session {} at version {}", slave, sessionId, recordVersion);
+    slave.preparedSessions().put(sessionId, recordVersion);
   }
 
   void onClosed(final Slave slave, final long sessionId) {

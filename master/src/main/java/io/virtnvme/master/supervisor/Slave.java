@@ -1,7 +1,9 @@
 package io.virtnvme.master.supervisor;
 
+import io.virtnvme.ipc.relay.FormatVersions;
 import io.virtnvme.ipc.sys.Fds;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
@@ -39,13 +41,39 @@ final class Slave {
   /** Record version by session id, for the sessions that it was told of and may still have. */
   private final Map<Long, Long> toldSessions = new HashMap<>();
 
+  /** Record version by session id, as far as it said that it has mapped it. */
+  private final Map<Long, Long> preparedSessions = new HashMap<>();
+
+  /** Seats that it was told not to wait for any more; it keeps their sessions. */
+  private final Set<Integer> leftSeats = new TreeSet<>();
+
+  /** Those of them that threads of it may still wait for. */
+  private final Set<Integer> leavingSeats = new TreeSet<>();
+
+  private final int generation;
+  private FormatVersions formats;
+  private String endReason = "";
+  private boolean candidate;
+  private boolean parked;
+  private boolean rejoining;
   private boolean introduced;
   private boolean wasWarm;
   private boolean askedToEnd;
   private boolean adopting;
 
+  /**
+   * A process that lives.
+   *
+   * @param generation of the command line that started it, see {@link Launch}
+   */
   Slave(
-      final int id, final int pid, final int pidfd, final long startedAtMs, final long startedNs) {
+      final int id,
+      final int pid,
+      final int pidfd,
+      final int generation,
+      final long startedAtMs,
+      final long startedNs) {
+    this.generation = generation;
     this.id = id;
     this.pid = pid;
     this.pidfd = pidfd;
@@ -105,8 +133,22 @@ final class Slave {
     return build;
   }
 
+  /** What it reads and writes; null until it said who it is. */
+  FormatVersions formats() {
+    return formats;
+  }
+
+  int generation() {
+    return generation;
+  }
+
   /** It said who it is. */
-  void introduced(final int slaveId, final String slaveBuild, final boolean isAdopting) {
+  void introduced(
+      final int slaveId,
+      final String slaveBuild,
+      final FormatVersions slaveFormats,
+      final boolean isAdopting) {
+    formats = slaveFormats;
     id = slaveId;
     introduced = true;
     build = slaveBuild;
@@ -163,8 +205,89 @@ final class Slave {
     return toldSessions;
   }
 
+  Map<Long, Long> preparedSessions() {
+    return preparedSessions;
+  }
+
+  /** Whether it takes the seat by itself when that becomes free. */
+  boolean waitsFor(final int seat) {
+    return watchedSeats.contains(seat) && !ownedSeats.contains(seat) && !leftSeats.contains(seat);
+  }
+
+  /** Seats that it waits for beside those that it owns. */
+  List<Integer> awaitedSeats() {
+    return watchedSeats.stream().filter(this::waitsFor).toList();
+  }
+
+  /** It is told not to wait for a seat any more. */
+  void leaves(final int seat) {
+    leftSeats.add(seat);
+    leavingSeats.add(seat);
+  }
+
+  /** No thread of it waits for the seat. */
+  void hasLeft(final int seat) {
+    leavingSeats.remove(seat);
+  }
+
+  /** It did not say that it left, and nobody waits for that any more. */
+  void stayed() {
+    leavingSeats.clear();
+  }
+
+  boolean isLeaving() {
+    return !leavingSeats.isEmpty();
+  }
+
+  /** Waits for no seat, kept warm in case that a build has to come back. */
+  boolean isParked() {
+    return parked;
+  }
+
+  void park() {
+    parked = true;
+  }
+
+  /** It is told to wait for every seat again; it says when it does. */
+  void unpark() {
+    parked = false;
+    rejoining = true;
+    leftSeats.clear();
+    leavingSeats.clear();
+  }
+
+  /** Whether it has not yet said that it waits for its seats again. */
+  boolean isRejoining() {
+    return rejoining;
+  }
+
+  void rejoined() {
+    rejoining = false;
+  }
+
+  /** Of a build that has not shown yet that it can serve. */
+  boolean isCandidate() {
+    return candidate;
+  }
+
+  void candidate(final boolean is) {
+    candidate = is;
+  }
+
+  /** Why we ended it; empty when we did not. */
+  String endReason() {
+    return endReason;
+  }
+
+  void endReason(final String reason) {
+    if (endReason.isEmpty()) {
+      endReason = reason;
+    }
+  }
+
   boolean isStandby() {
     return intendedSeat == Seat.NONE
+        && !parked
         && (state == SlaveState.STARTING || state == SlaveState.STANDBY);
   }
 

@@ -1,6 +1,7 @@
 package io.virtnvme.master.supervisor;
 
 import io.virtnvme.ipc.relay.BdevDescription;
+import io.virtnvme.ipc.relay.FormatVersions;
 import io.virtnvme.ipc.relay.RelayChannel;
 import io.virtnvme.ipc.relay.RelayClosedException;
 import io.virtnvme.ipc.relay.RelayFormatException;
@@ -37,6 +38,8 @@ final class Slaves {
 
     void onStandbyReady(Slave slave);
 
+    void onUnwatched(Slave slave, int seat);
+
     void onSeatTaken(Slave slave, int seat, long epoch, TakeoverReport report);
 
     void onBdevResult(
@@ -66,6 +69,8 @@ final class Slaves {
   private final Events events;
   private final SlaveLogs logs;
   private final Map<Integer, Slave> byPid = new LinkedHashMap<>();
+  private Launch launch;
+  private int lastGeneration = 1;
   private int lastId;
 
   Slaves(
@@ -79,6 +84,21 @@ final class Slaves {
     this.events = events;
     this.logs = new SlaveLogs(config.runDirectory().resolve("log"));
     this.lastId = logs.lastId();
+    this.launch = new Launch(lastGeneration, config.slaveCommand());
+  }
+
+  /** How slaves are started from now on. */
+  Launch launch() {
+    return launch;
+  }
+
+  void launch(final Launch newLaunch) {
+    launch = newLaunch;
+  }
+
+  /** Another way to start slaves, not in use yet. */
+  Launch newLaunch(final List<String> command) {
+    return new Launch(++lastGeneration, command);
   }
 
   /** Every process that is not known to be dead. */
@@ -98,14 +118,19 @@ final class Slaves {
   }
 
   /**
-   * Starts a process.
+   * Starts a process as usual.
    *
    * @param intendedSeat the seat that it is to take, or {@link Seat#NONE} for a standby
    * @return null when it cannot be started; the reason is in the log
    */
   Slave start(final int intendedSeat) {
+    return start(intendedSeat, launch);
+  }
+
+  /** The same by another command line. */
+  Slave start(final int intendedSeat, final Launch by) {
     final int id = ++lastId;
-    final List<String> command = new ArrayList<>(config.slaveCommand());
+    final List<String> command = new ArrayList<>(by.command());
     command.add(ProcessTable.SLAVE_OF);
     command.add(config.runDirectory().toString());
     final int pid;
@@ -121,7 +146,7 @@ final class Slaves {
       LOG.error("slave {} (process {}) ended at once: {}", id, pid, Errno.text(-pidfd));
       return null;
     }
-    final Slave slave = add(id, pid, pidfd);
+    final Slave slave = add(id, pid, pidfd, by.generation());
     slave.intendedSeat(intendedSeat);
     LOG.info(
         "{} started {}",
@@ -135,8 +160,9 @@ final class Slaves {
     return logs.file(slave.id());
   }
 
-  private Slave add(final int id, final int pid, final int pidfd) {
-    final Slave slave = new Slave(id, pid, pidfd, System.currentTimeMillis(), loop.nowNs());
+  private Slave add(final int id, final int pid, final int pidfd, final int generation) {
+    final Slave slave =
+        new Slave(id, pid, pidfd, generation, System.currentTimeMillis(), loop.nowNs());
     byPid.put(pid, slave);
     loop.watch(pidfd, Epoll.IN, readiness -> onExit(slave));
     return slave;
@@ -152,7 +178,7 @@ final class Slaves {
         Fds.close(fd);
         return;
       }
-      slave = add(0, pid, pidfd);
+      slave = add(0, pid, pidfd, 0);
     } else if (slave.link() != null || !slave.state().isLive()) {
       LOG.warn("{} connected again: only the first connection counts", slave);
       Fds.close(fd);
@@ -227,11 +253,20 @@ final class Slaves {
       case SESSION_CLOSED -> events.onSessionClosed(slave, message.id());
       case SESSION_FAILED -> events.onSessionFailed(slave, message.id(), message.getString());
       case STANDBY_READY -> events.onStandbyReady(slave);
+      case UNWATCHED -> events.onUnwatched(slave, (int) message.id());
       case SEAT_TAKEN ->
           events.onSeatTaken(
               slave, (int) message.id(), message.sequence(), TakeoverReport.read(message));
       case ADOPTED -> events.onAdopted(slave, message.hasRemaining() && message.getInt() != 0);
-      case WELCOME, SEAT, BDEV_ADD, BDEV_REMOVE, BDEV_RESIZE, RELAY, SESSION_CLOSE, SHUTDOWN ->
+      case WELCOME,
+          SEAT,
+          BDEV_ADD,
+          BDEV_REMOVE,
+          BDEV_RESIZE,
+          RELAY,
+          SESSION_CLOSE,
+          UNWATCH,
+          SHUTDOWN ->
           throw new RelayFormatException("a master's message came from a slave: " + type);
     }
   }
@@ -239,25 +274,38 @@ final class Slaves {
   private void onHello(final Slave slave, final RelayReader message) {
     final int major = message.getInt();
     final int minor = message.getInt();
+    if (major != RelayChannel.PROTOCOL_MAJOR) {
+      throw new RelayFormatException(
+          "it speaks version "
+              + major
+              + "."
+              + minor
+              + " of the master-slave protocol, this master "
+              + RelayChannel.PROTOCOL_MAJOR
+              + "."
+              + RelayChannel.PROTOCOL_MINOR);
+    }
     message.getInt();
     final int saidId = message.getInt();
     final String build = message.getString();
     final int seatCount = message.getInt();
-    if (major != RelayChannel.PROTOCOL_MAJOR || slave.isIntroduced() || seatCount < 0) {
-      throw new RelayFormatException(
-          "bad introduction: protocol " + major + "." + minor + " seats=" + seatCount);
+    if (slave.isIntroduced() || seatCount < 0) {
+      throw new RelayFormatException("bad introduction: seats=" + seatCount);
     }
     final List<Integer> ownedSeats = new ArrayList<>();
     for (int i = 0; i < seatCount; i++) {
       ownedSeats.add(message.getInt());
     }
+    // One of protocol 1.0 does not say; its formats are those of the first version.
+    final FormatVersions formats =
+        message.hasRemaining() ? FormatVersions.read(message) : FormatVersions.first();
     final boolean adopting = saidId != 0 && slave.id() == 0;
     if (adopting) {
       counters.increment(MasterCounter.SLAVES_ADOPTED);
     }
     final int id = slave.id() != 0 ? slave.id() : saidId != 0 ? saidId : lastId + 1;
     lastId = Math.max(lastId, id);
-    slave.introduced(id, build, adopting);
+    slave.introduced(id, build, formats, adopting);
     LOG.info("{} connected, build {}{}", slave, build, adopting ? ", from a master before" : "");
     tell(
         slave,
@@ -279,6 +327,7 @@ final class Slaves {
 
   /** Ends a process that cannot be trusted any more; its death is reported when it is certain. */
   void kill(final Slave slave, final String reason) {
+    slave.endReason(reason);
     if (slave.state().isLive()) {
       LOG.warn("killing {}: {}", slave, reason);
       counters.increment(MasterCounter.SLAVES_KILLED);

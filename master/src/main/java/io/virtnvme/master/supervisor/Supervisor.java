@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.relay.BdevDescription;
+import io.virtnvme.ipc.relay.FormatVersions;
 import io.virtnvme.ipc.relay.RelayFormatException;
 import io.virtnvme.ipc.relay.RelayMessageType;
 import io.virtnvme.ipc.relay.RelayReader;
@@ -18,6 +19,8 @@ import io.virtnvme.master.relay.MasterCounters;
 import io.virtnvme.master.relay.Relay;
 import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.BlkControllerSpec;
+import io.virtnvme.master.rpc.UpgradeInfo;
+import io.virtnvme.master.rpc.UpgradeSpec;
 import java.io.IOException;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -51,6 +54,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions, Watchdog.
   private final Watchdog watchdog;
   private final Adoption adoption;
   private final Shutdown shutdown;
+  private final Upgrade upgrade;
   private final CompletableFuture<Void> adopted = new CompletableFuture<>();
   private Listener slaveListener;
   private boolean changed = true;
@@ -84,6 +88,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions, Watchdog.
     watchdog = new Watchdog(config, loop, counters, seats, this);
     adoption = new Adoption(config, loop, seats, slaves, this::onAdoptionDone);
     shutdown = new Shutdown(config, loop, slaves, seats);
+    upgrade = new Upgrade(config, loop, counters, slaves, seats, relay, this);
   }
 
   /**
@@ -173,6 +178,22 @@ public final class Supervisor implements Slaves.Events, Seats.Actions, Watchdog.
     return relay;
   }
 
+  /** Moves everything to another build, and notes begin and end in the history. */
+  CompletableFuture<UpgradeInfo> startUpgrade(final UpgradeSpec spec) {
+    final CompletableFuture<UpgradeInfo> done = upgrade.start(spec);
+    record("upgrade_started", null, Seat.NONE, String.join(" ", spec.command()));
+    touch();
+    return done.whenComplete(
+        (info, failure) -> {
+          touch();
+          record(
+              failure == null ? "upgrade_done" : "upgrade_failed",
+              null,
+              Seat.NONE,
+              failure == null ? "build " + info.build() : String.valueOf(failure.getMessage()));
+        });
+  }
+
   RecoveryLog recoveries() {
     return recoveries;
   }
@@ -210,7 +231,10 @@ public final class Supervisor implements Slaves.Events, Seats.Actions, Watchdog.
         throw new RelayFormatException("it owns seat " + seat + ", which does not exist");
       }
     }
-    if (slave.isAdopting()) {
+    final String misfit = slave.isAdopting() ? null : misfit(slave);
+    if (misfit != null) {
+      slaves.kill(slave, misfit);
+    } else if (slave.isAdopting()) {
       slave.claimedSeats().addAll(ownedSeats);
       seats.all().forEach(seat -> slave.watchedSeats().add(seat.id()));
     } else if (ownedSeats.isEmpty()) {
@@ -218,6 +242,20 @@ public final class Supervisor implements Slaves.Events, Seats.Actions, Watchdog.
     } else {
       throw new RelayFormatException("a new slave owns seats: " + ownedSeats);
     }
+  }
+
+  /**
+   * Why a new slave must not be given what runs, or null: it could not read what the master or an
+   * owner wrote, or the other way round when a build comes back.
+   */
+  private String misfit(final Slave slave) {
+    String problem = FormatVersions.shared().problem(slave.formats());
+    for (final Seat seat : seats.all()) {
+      if (problem == null && seat.owner() != null && seat.owner().formats() != null) {
+        problem = seat.owner().formats().problem(slave.formats());
+      }
+    }
+    return problem;
   }
 
   @Override
@@ -259,6 +297,11 @@ public final class Supervisor implements Slaves.Events, Seats.Actions, Watchdog.
   public void onStandbyReady(final Slave slave) {
     seats.onStandbyReady(slave);
     touch();
+  }
+
+  @Override
+  public void onUnwatched(final Slave slave, final int seat) {
+    upgrade.onUnwatched(slave, seat);
   }
 
   @Override
@@ -351,6 +394,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions, Watchdog.
     record("slave_ended", slave, slave.intendedSeat(), "state before: " + before);
     sharing.onDead(slave);
     bdevs.onDead(slave);
+    upgrade.onDead(slave);
     seats.onDead(slave);
     shutdown.onDead(slave);
     touch();
@@ -421,6 +465,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions, Watchdog.
    */
   public CompletableFuture<Void> stop() {
     LOG.info("stopping {} slave(s)", slaves.all().size());
+    upgrade.stop();
     return shutdown
         .start()
         .thenAccept(
@@ -433,6 +478,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions, Watchdog.
 
   /** Lets go of everything and leaves slaves and guests as they are, for a successor to adopt. */
   public void leave() {
+    upgrade.stop();
     seats.stop();
     controllers.close(false);
     slaveListener.stop();

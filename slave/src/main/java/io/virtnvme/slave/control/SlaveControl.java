@@ -1,6 +1,7 @@
 package io.virtnvme.slave.control;
 
 import io.virtnvme.ipc.relay.BdevDescription;
+import io.virtnvme.ipc.relay.Build;
 import io.virtnvme.ipc.relay.RelayChannel;
 import io.virtnvme.ipc.relay.RelayFormatException;
 import io.virtnvme.ipc.relay.RelayMessageType;
@@ -23,9 +24,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Supplier;
 import org.agrona.concurrent.ManyToOneConcurrentLinkedQueue;
 import org.slf4j.Logger;
@@ -57,6 +60,9 @@ public final class SlaveControl implements ReactorEvents {
   private final Sessions sessions;
   private final Map<Integer, Seat> seats = new LinkedHashMap<>();
   private final Map<Integer, int[]> seatsToWatch = new LinkedHashMap<>();
+
+  /** Seats that threads of ours still wait for and were told not to. */
+  private final Set<Integer> seatsToLeave = new HashSet<>();
 
   /** Takeovers that happened while there was no master to tell. */
   private final Map<Integer, TakeoverReport> untoldReports = new LinkedHashMap<>();
@@ -119,11 +125,12 @@ public final class SlaveControl implements ReactorEvents {
             .putInt(RelayChannel.PROTOCOL_MINOR)
             .putInt(Processes.currentPid())
             .putInt(slaveId)
-            .putString(build())
+            .putString(Build.version())
             .putInt(owned.length);
     for (final int seat : owned) {
       hello.putInt(seat);
     }
+    SlaveFormats.known().write(hello);
     link.send();
     if (adopted) {
       handBack();
@@ -148,11 +155,6 @@ public final class SlaveControl implements ReactorEvents {
     for (final int seatId : List.copyOf(untoldReports.keySet())) {
       sendSeatTaken(seatId, untoldReports.remove(seatId));
     }
-  }
-
-  private static String build() {
-    final String version = SlaveControl.class.getPackage().getImplementationVersion();
-    return version == null ? "development" : version;
   }
 
   private void receive() {
@@ -190,6 +192,7 @@ public final class SlaveControl implements ReactorEvents {
       case SESSION -> sessions.onSession(message);
       case RELAY -> sessions.onRelay(message);
       case SESSION_CLOSE -> sessions.onClose(message.id());
+      case UNWATCH -> unwatch((int) message.id());
       case SHUTDOWN -> shutDown();
       case HELLO,
           BDEV_RESULT,
@@ -200,7 +203,8 @@ public final class SlaveControl implements ReactorEvents {
           STANDBY_READY,
           SEAT_TAKEN,
           ADOPTED,
-          BDEV_HELD ->
+          BDEV_HELD,
+          UNWATCHED ->
           throw new RelayFormatException("a slave's message came from the master: " + type);
     }
   }
@@ -215,13 +219,17 @@ public final class SlaveControl implements ReactorEvents {
     for (int i = 0; i < coreCount; i++) {
       cores[i] = message.getInt();
     }
-    if (seats.containsKey(seatId)) {
+    if (seats.containsKey(seatId) && !seatsToLeave.contains(seatId)) {
       return;
     }
-    if (take || warm) {
+    if (seats.containsKey(seatId)) {
+      // Its threads are still leaving: waited for again when the last of them has left.
+      seatsToWatch.put(seatId, cores);
+    } else if (take || warm) {
       // Told to take a seat while it was still warming up to wait for it.
       seatsToWatch.remove(seatId);
       openSeat(seatId, cores, !take);
+      sendStandbyReady();
     } else {
       seatsToWatch.put(seatId, cores);
       startWarmUp();
@@ -259,8 +267,30 @@ public final class SlaveControl implements ReactorEvents {
     seatsToWatch.forEach((seatId, cores) -> openSeat(seatId, cores, true));
     seatsToWatch.clear();
     confineTo(seats.values());
-    if (link.isUp()) {
+    sendStandbyReady();
+  }
+
+  private void sendStandbyReady() {
+    if (warm && seatsToWatch.isEmpty() && link.isUp()) {
       link.begin(RelayMessageType.STANDBY_READY, 0, 0);
+      link.send();
+    }
+  }
+
+  /** Leaves a seat to others; one that is ours by now is kept, and its SEAT_TAKEN says so. */
+  private void unwatch(final int seatId) {
+    seatsToWatch.remove(seatId);
+    final Seat seat = seats.get(seatId);
+    if (seat == null) {
+      sendUnwatched(seatId);
+    } else if (!seat.isOwned() && seatsToLeave.add(seatId)) {
+      seat.release();
+    }
+  }
+
+  private void sendUnwatched(final int seatId) {
+    if (link.isUp()) {
+      link.begin(RelayMessageType.UNWATCHED, seatId, 0);
       link.send();
     }
   }
@@ -393,13 +423,30 @@ public final class SlaveControl implements ReactorEvents {
     execute(
         () -> {
           final Seat released = seats.remove(seatId);
+          if (shuttingDown) {
+            // The successor's rings wait for the locks that these hold.
+            volumes.closeAll(seatId);
+          }
           if (released != null) {
             released.close();
           }
+          onSeatLeft(seatId);
           if (shuttingDown && seats.values().stream().noneMatch(Seat::isOwned)) {
             running = false;
           }
         });
+  }
+
+  private void onSeatLeft(final int seatId) {
+    if (!seatsToLeave.remove(seatId)) {
+      return;
+    }
+    sendUnwatched(seatId);
+    final int[] cores = seatsToWatch.remove(seatId);
+    if (cores != null && !shuttingDown) {
+      openSeat(seatId, cores, true);
+      sendStandbyReady();
+    }
   }
 
   @Override

@@ -5,6 +5,7 @@ import io.virtnvme.ipc.segment.SegmentDirectory;
 import io.virtnvme.slave.bdev.Bdev;
 import io.virtnvme.slave.bdev.Bdevs;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /** The block devices that this process has open, by the master's id. Control thread only. */
@@ -40,6 +41,15 @@ final class Volumes {
 
   Iterable<Volume> all() {
     return volumes.values();
+  }
+
+  /** Lets go of everything that belongs to a seat none of whose rings runs here any more. */
+  void closeAll(final int seat) {
+    for (final Volume volume : List.copyOf(volumes.values())) {
+      if (volume.seat() == seat) {
+        close(volume.id());
+      }
+    }
   }
 
   void close(final long id) {

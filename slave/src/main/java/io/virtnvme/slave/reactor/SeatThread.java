@@ -86,7 +86,13 @@ final class SeatThread extends Thread {
       }
       final boolean raised = warm && Threads.raiseToFifo(FIFO_PRIORITY);
       final RobustMutex.Outcome outcome = awaitMutex();
-      if (outcome == RobustMutex.Outcome.BUSY) {
+      if (outcome == RobustMutex.Outcome.BUSY || stopRequested) {
+        // Asked to leave: the seat is for somebody else, who takes every ring from its journal,
+        // however the owner ended.
+        if (outcome != RobustMutex.Outcome.BUSY) {
+          mutex.unlock();
+        }
+        takeover.onReleased(index);
         return;
       }
       final long acquiredNs = System.nanoTime();
@@ -128,7 +134,8 @@ final class SeatThread extends Thread {
         Threads.dropToNormal();
         dropNs = 0;
       }
-      if (stopRequested && !stopping) {
+      if (stopRequested) {
+        // In each cycle: a ring whose start was under way must not keep the seat.
         stopping = true;
         reactor.stopAll();
       }

@@ -48,9 +48,11 @@ import java.util.List;
  *
  * <p>There is one encoding for a state: what decodes encodes to the same bytes again.
  */
-final class SessionRecord {
+public final class SessionRecord {
+  /** Grows with every change; a reader refuses any other. */
+  public static final int VERSION = 1;
+
   static final int MAGIC = 0x52535556; // "VUSR"
-  static final int VERSION = 1;
   static final int HEADER_LENGTH = 88;
   static final int REGION_LENGTH = 40;
   static final int RING_LENGTH = 48;

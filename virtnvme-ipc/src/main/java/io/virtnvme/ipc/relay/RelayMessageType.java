@@ -9,7 +9,7 @@ public enum RelayMessageType {
   /**
    * Slave to master, first on each connection: protocol major (int), minor (int), process id (int),
    * slave id (int, 0 = give me one), build (string), count of owned seats (int), each seat id
-   * (int).
+   * (int); since 1.1 its {@link FormatVersions}.
    */
   HELLO(1),
   /** Master to slave, answer to HELLO: slave id (int), idle spin in ns (long). id = instance id. */
@@ -68,7 +68,10 @@ public enum RelayMessageType {
    * the front-end's socket.
    */
   SESSION_FAILED(14),
-  /** Slave to master: warm, and waiting on every seat it was told of. */
+  /**
+   * Slave to master: warm, and waiting on every seat it was told of. Since 1.1 once more after each
+   * seat that it was told of when it was warm.
+   */
   STANDBY_READY(15),
   /** Slave to master, id = seat: this process owns the seat now: a {@link TakeoverReport}. */
   SEAT_TAKEN(16),
@@ -83,7 +86,14 @@ public enum RelayMessageType {
    * Slave to master, id = bdev id: a bdev that this slave has open, after a master's restart: as
    * BDEV_ADD.
    */
-  BDEV_HELD(19);
+  BDEV_HELD(19),
+  /**
+   * Master to slave, id = seat, since 1.1: stop waiting for a seat that is not owned, keep its
+   * sessions and bdevs. SEAT with take = 0 makes it wait again.
+   */
+  UNWATCH(20),
+  /** Slave to master, id = seat, since 1.1, answers UNWATCH: no thread waits for the seat. */
+  UNWATCHED(21);
 
   private static final RelayMessageType[] BY_CODE = new RelayMessageType[32];
 

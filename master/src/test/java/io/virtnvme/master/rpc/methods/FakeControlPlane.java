@@ -11,6 +11,8 @@ import io.virtnvme.master.rpc.MasterInfo;
 import io.virtnvme.master.rpc.RecoveryInfo;
 import io.virtnvme.master.rpc.RpcException;
 import io.virtnvme.master.rpc.SlaveInfo;
+import io.virtnvme.master.rpc.UpgradeInfo;
+import io.virtnvme.master.rpc.UpgradeSpec;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -142,6 +144,14 @@ public final class FakeControlPlane implements ControlPlane {
     return seat == 0
         ? failed(RpcException.EBUSY, "seat 0 has a living slave (pid 100)")
         : failed(RpcException.EINVAL, "there is no seat " + seat);
+  }
+
+  @Override
+  public CompletionStage<UpgradeInfo> upgradeSlaves(final UpgradeSpec spec) {
+    return CompletableFuture.completedFuture(
+        new UpgradeInfo(
+            spec.command().get(0),
+            List.of(new UpgradeInfo.Move(List.of(0), 100, 101, true, spec.drainNs() / 1000))));
   }
 
   @Override

@@ -1,0 +1,23 @@
+package io.virtnvme.slave.control;
+
+import io.virtnvme.ipc.relay.FormatVersions;
+import io.virtnvme.ipc.relay.FormatVersions.FormatVersion;
+import io.virtnvme.journal.PackedInflightDescriptor;
+import io.virtnvme.journal.SplitInflightDescriptor;
+import io.virtnvme.slave.session.SessionRecord;
+import java.util.List;
+
+/** The formats that a slave of this build reads from its predecessor. Any thread. */
+public final class SlaveFormats {
+  private SlaveFormats() {}
+
+  /** All of them: what is shared with the master, and what only slaves read. */
+  public static FormatVersions known() {
+    return FormatVersions.shared()
+        .with(
+            List.of(
+                new FormatVersion("session-record", SessionRecord.VERSION, 0),
+                new FormatVersion("inflight-split", SplitInflightDescriptor.VERSION, 0),
+                new FormatVersion("inflight-packed", PackedInflightDescriptor.VERSION, 0)));
+  }
+}
