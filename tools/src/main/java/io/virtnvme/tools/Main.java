@@ -34,6 +34,7 @@ import picocli.CommandLine.ParseResult;
       UpCommand.class,
       RpcCommand.class,
       StatusCommand.class,
+      UpgradeCommand.class,
       VersionCommand.class,
       HelpCommand.class,
       LoadCommand.class,
