@@ -51,12 +51,17 @@ final class DemoClient implements AutoCloseable {
                 Integer.toString(settings.queueDepth()),
                 "--queues",
                 Integer.toString(settings.queueCount()),
+                "--memory",
+                Integer.toString(settings.guestMegabytes()),
                 "--seed",
                 Long.toString(settings.seed()),
                 "--core",
                 Integer.toString(settings.clientCore())));
     if (settings.packed()) {
       arguments.add("--packed");
+    }
+    if (settings.hugePages()) {
+      arguments.add("--huge-pages");
     }
     final ProcessBuilder builder =
         new ProcessBuilder(JvmCommand.of(arguments))

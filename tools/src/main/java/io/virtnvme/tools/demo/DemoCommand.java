@@ -78,6 +78,27 @@ public final class DemoCommand implements Callable<Integer> {
   private boolean packed;
 
   @Option(
+      names = "--standby",
+      paramLabel = "N",
+      defaultValue = "1",
+      description =
+          "Warm standbys; without one each kill is followed by a cold start (default:"
+              + " ${DEFAULT-VALUE}).")
+  private int standbyCount;
+
+  @Option(
+      names = "--guest-memory",
+      paramLabel = "MIB",
+      defaultValue = "0",
+      description =
+          "Memory of the guest; the load's buffers wander through all of it. 0 = as little as"
+              + " possible (default: ${DEFAULT-VALUE}).")
+  private int guestMegabytes;
+
+  @Option(names = "--huge-pages", description = "Guest memory on the host's 2 MiB pages.")
+  private boolean hugePages;
+
+  @Option(
       names = "--seed",
       paramLabel = "N",
       description = "Seed of kill instants and requests (default: random, and printed).")
@@ -93,6 +114,8 @@ public final class DemoCommand implements Callable<Integer> {
     check("--size", megabytes, 1, 65_536);
     check("--queue-depth", queueDepth, 1, 1024);
     check("--queues", queueCount, 1, 16);
+    check("--standby", standbyCount, 0, 4);
+    check("--guest-memory", guestMegabytes, 0, 65_536);
     final boolean twoCores = Runtime.getRuntime().availableProcessors() > 1;
     final DemoSettings settings =
         new DemoSettings(
@@ -103,6 +126,9 @@ public final class DemoCommand implements Callable<Integer> {
             queueDepth,
             queueCount,
             packed,
+            standbyCount,
+            guestMegabytes,
+            hugePages,
             seed == null ? new Random().nextInt(Integer.MAX_VALUE) : seed,
             twoCores ? 0 : -1,
             twoCores ? 1 : 0);

@@ -48,6 +48,9 @@ record DemoReport(
     json.put("queueDepth", settings.queueDepth());
     json.put("queues", settings.queueCount());
     json.put("packed", settings.packed());
+    json.put("standbys", settings.standbyCount());
+    json.put("guestMemoryMiB", settings.guestMegabytes());
+    json.put("hugePages", settings.hugePages());
     json.putObject("latencyUs")
         .put("p50", us("p50LatencyNs"))
         .put("p99", us("p99LatencyNs"))

@@ -57,7 +57,7 @@ final class DemoRun implements AutoCloseable {
     pair.startMaster();
     pair.awaitMaster();
     pair.createDisk();
-    say("master and slave run; waiting for a warm standby");
+    say("master and slave run; waiting for %d warm standby", settings.standbyCount());
     awaitStandby(0);
     client = new DemoClient(settings, pair, Map.of());
     client.awaitRunning(pair);

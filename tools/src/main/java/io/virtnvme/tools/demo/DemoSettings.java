@@ -12,6 +12,10 @@ import io.virtnvme.tools.pair.PairSettings;
  * @param queueDepth requests in flight per queue
  * @param queueCount queues
  * @param packed packed rings
+ * @param standbyCount warm standbys
+ * @param guestMegabytes guest memory that the load's buffers wander through, 0 for as little as
+ *     possible
+ * @param hugePages guest memory on huge pages
  * @param seed of the instants of the kills and of the order of requests
  * @param clientCore core of the client's polling thread, -1 for anywhere
  * @param slaveCore core of the slave's reactor
@@ -24,6 +28,9 @@ record DemoSettings(
     int queueDepth,
     int queueCount,
     boolean packed,
+    int standbyCount,
+    int guestMegabytes,
+    boolean hugePages,
     long seed,
     int clientCore,
     int slaveCore) {
@@ -40,6 +47,6 @@ record DemoSettings(
   PairSettings pair() {
     final PairSettings.Kind kind =
         bdev == BdevChoice.MEM ? PairSettings.Kind.MEM : PairSettings.Kind.URING;
-    return new PairSettings(slaveCore, 1, kind, blockCount(), null, packed);
+    return new PairSettings(slaveCore, standbyCount, kind, blockCount(), null, packed);
   }
 }

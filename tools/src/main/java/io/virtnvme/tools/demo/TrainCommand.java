@@ -30,7 +30,7 @@ import picocli.CommandLine.Option;
     description = "Make the class-data archive that makes starts fast.")
 public final class TrainCommand implements Callable<Integer> {
   private static final DemoSettings SETTINGS =
-      new DemoSettings(1, 0, DemoSettings.BdevChoice.MEM, 4, 8, 1, false, 1, -1, 0);
+      new DemoSettings(1, 0, DemoSettings.BdevChoice.MEM, 4, 8, 1, false, 1, 0, false, 1, -1, 0);
   private static final long DUMP_LIMIT_MINUTES = 2;
   private static final Pattern CLASS_ID = Pattern.compile(" id: \\d+$");
 

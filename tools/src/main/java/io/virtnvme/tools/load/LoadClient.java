@@ -60,6 +60,10 @@ final class LoadClient implements AutoCloseable {
     this.checker = new BlockChecker(settings.salt(), settings.blockCount());
     this.randomState = settings.seed() == 0 ? 1 : settings.seed();
     final int ioBytesMax = settings.ioBlocksMax() * BlockPattern.BLOCK_BYTES;
+    final long areaBytes =
+        Math.max(
+            RequestTable.bufferBytes(queueSize, ioBytesMax),
+            ((long) settings.memoryMegabytes() << 20) / settings.queueCount());
     this.frontEnd =
         VhostUserFrontEnd.connect(
             new VhostUserFrontEndConfig()
@@ -70,15 +74,15 @@ final class LoadClient implements AutoCloseable {
                 .deviceFeatures(
                     VirtioFeature.of(
                         BlkFeature.FLUSH, BlkFeature.BLK_SIZE, BlkFeature.SEG_MAX, BlkFeature.MQ))
-                .memoryBytes(
-                    settings.queueCount()
-                        * (RequestTable.bufferBytes(queueSize, ioBytesMax) + (1 << 20))));
+                .hugePages(settings.hugePages())
+                .memoryBytes(settings.queueCount() * (areaBytes + (1 << 20))));
     this.tables = new RequestTable[settings.queueCount()];
     for (int i = 0; i < tables.length; i++) {
       tables[i] =
           new RequestTable(
               queueSize,
-              frontEnd.dataGuestAddress() + i * RequestTable.bufferBytes(queueSize, ioBytesMax),
+              frontEnd.dataGuestAddress() + i * areaBytes,
+              areaBytes,
               ioBytesMax,
               settings.ioBlocksMax());
     }
@@ -277,7 +281,7 @@ final class LoadClient implements AutoCloseable {
     if (token == DriverQueue.NONE) {
       return false;
     }
-    final long guestAddress = table.bufferGuestAddress(token);
+    final long guestAddress = table.nextBuffer(token);
     if (count > 0) {
       addData(queue, guestAddress, count, type == BlkRequest.TYPE_IN);
     }

@@ -41,6 +41,12 @@ public final class LoadCommand implements Callable<Integer> {
   @Option(names = "--packed", description = "Packed rings.")
   private boolean packed;
 
+  @Option(names = "--memory", defaultValue = "0", description = "Guest memory to use, MiB.")
+  private int memoryMegabytes;
+
+  @Option(names = "--huge-pages", description = "Guest memory on huge pages.")
+  private boolean hugePages;
+
   @Option(names = "--io-blocks-max", defaultValue = "32", description = "Longest request, 4 KiB.")
   private int ioBlocksMax;
 
@@ -69,6 +75,7 @@ public final class LoadCommand implements Callable<Integer> {
     check("--queues", queueCount, 1, 64);
     check("--io-blocks-max", ioBlocksMax, 1, 256);
     check("--read-percent", readPercent, 0, 100);
+    check("--memory", memoryMegabytes, 0, 65_536);
     final LoadSettings settings =
         new LoadSettings(
             socketPath,
@@ -77,6 +84,8 @@ public final class LoadCommand implements Callable<Integer> {
             queueDepth,
             queueCount,
             packed,
+            memoryMegabytes,
+            hugePages,
             ioBlocksMax,
             readPercent,
             seed,

@@ -11,6 +11,8 @@ import java.nio.file.Path;
  * @param queueDepth requests kept in flight on each queue
  * @param queueCount queues
  * @param packed packed rings instead of split ones
+ * @param memoryMegabytes guest memory that the buffers wander through, at least what they need
+ * @param hugePages guest memory on huge pages
  * @param ioBlocksMax longest request, in blocks of 4 KiB
  * @param readPercent share of reads, 0..100
  * @param seed of the order of requests
@@ -25,6 +27,8 @@ public record LoadSettings(
     int queueDepth,
     int queueCount,
     boolean packed,
+    int memoryMegabytes,
+    boolean hugePages,
     int ioBlocksMax,
     int readPercent,
     long seed,

@@ -2,8 +2,12 @@ package io.virtnvme.tools.load;
 
 /** What each token of one queue stands for, and its data buffer. Used by the polling thread. */
 final class RequestTable {
+  private static final int SETS_MAX = 1 << 20;
+
   private final long buffersGuestAddress;
   private final int bufferBytes;
+  private final int setCount;
+  private final int[] sets;
   private final int[] types;
   private final int[] blocks;
   private final int[] counts;
@@ -13,10 +17,13 @@ final class RequestTable {
   RequestTable(
       final int tokenCount,
       final long buffersGuestAddress,
+      final long areaBytes,
       final int bufferBytes,
       final int ioBlocksMax) {
     this.buffersGuestAddress = buffersGuestAddress;
     this.bufferBytes = bufferBytes;
+    this.setCount = (int) Math.min(SETS_MAX, areaBytes / bufferBytes(tokenCount, bufferBytes));
+    this.sets = new int[tokenCount];
     this.types = new int[tokenCount];
     this.blocks = new int[tokenCount];
     this.counts = new int[tokenCount];
@@ -56,7 +63,14 @@ final class RequestTable {
     return lows[token];
   }
 
+  /** The buffer of the request in flight. */
   long bufferGuestAddress(final int token) {
-    return buffersGuestAddress + (long) token * bufferBytes;
+    return buffersGuestAddress + ((long) sets[token] * types.length + token) * bufferBytes;
+  }
+
+  /** Goes on to the token's next buffer: each has one in every set. */
+  long nextBuffer(final int token) {
+    sets[token] = (sets[token] + 1) % setCount;
+    return bufferGuestAddress(token);
   }
 }

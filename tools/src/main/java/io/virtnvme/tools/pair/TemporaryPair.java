@@ -190,7 +190,7 @@ public final class TemporaryPair implements AutoCloseable {
       }
       standby |= state.equals("standby") && pid != deadPid;
     }
-    return standby ? active : 0;
+    return standby || settings.standbyCount() == 0 ? active : 0;
   }
 
   /** The process that serves the disk; 0 while none does. */
