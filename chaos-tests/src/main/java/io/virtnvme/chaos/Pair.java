@@ -133,6 +133,12 @@ final class Pair implements AutoCloseable {
     }
   }
 
+  /** After the master's process went on as another build, which hung up. */
+  void reconnect() {
+    disconnect();
+    Waiting.until("the master answers", START_LIMIT, this::isAnswering);
+  }
+
   int masterPid() {
     return Math.toIntExact(master.pid());
   }

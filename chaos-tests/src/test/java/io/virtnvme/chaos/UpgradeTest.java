@@ -23,7 +23,10 @@ class UpgradeTest {
   private static final String IPC = "virtnvme-ipc/src/main/java/io/virtnvme/ipc/";
 
   /** A standby warms up beside a load on two cores. */
-  private static final List<String> PATIENT = List.of("--warm-limit", "120");
+  private static final List<String> PATIENT = List.of("--warm-limit", "120", "--slaves-only");
+
+  private static final List<String> WITH_MASTER =
+      List.of("--warm-limit", "120", "--master-limit", "60");
 
   private static final Edit MINOR_VERSION =
       new Edit(IPC + "segment/SegmentKind.java", "SEAT(1, 1, 0)", "SEAT(1, 1, 7)");
@@ -143,8 +146,7 @@ class UpgradeTest {
     final List<Integer> before = pair.slaves().stream().map(SlaveView::pid).sorted().toList();
     final LoadProcess load = pairs.load(pair, "vm", LoadOptions.usual(pairs.seed()));
 
-    final List<String> limit =
-        how.equals("cold") ? List.of("--warm-limit", "5") : List.of("--warm-limit", "120");
+    final List<String> limit = how.equals("cold") ? List.of("--warm-limit", "5") : WITH_MASTER;
     final Upgrading failed = Upgrading.run(pair, broken(how).path(), limit);
 
     assertEquals(1, failed.exitCode(), failed::toString);
@@ -201,6 +203,78 @@ class UpgradeTest {
     assertNotEquals(slave, pair.activePid(), "the build is the one before, the process is not");
     assertEquals(1, pair.counter("upgrades_rolled_back"));
     pair.activePidWithStandbys(1, 0);
+    load.awaitIos(2000);
+    final JsonNode result = load.finish();
+    assertEquals(0, result.path("errors").asLong(), result::toString);
+    assertEquals(0, result.path("reconnects").asLong(), "the connection must survive");
+  }
+
+  private static JsonNode masterOf(final Pair pair) {
+    return pair.call("virtnvme_get_status").path("master");
+  }
+
+  @Test
+  void shouldReplaceTheMasterInItsOwnProcessAndBack() {
+    final Pair pair = pairWithDisk(PairOptions.usual(), "mem");
+    pair.activePidWithStandbys(1, 0);
+    final LoadProcess load = pairs.load(pair, "vm", LoadOptions.usual(pairs.seed()));
+
+    final JsonNode up = Upgrading.run(pair, other(MINOR_VERSION).path(), WITH_MASTER).result();
+    assertEquals(OtherInstallation.VERSION, up.path("master").asText(), up::toString);
+    pair.reconnect();
+    assertEquals(pair.masterPid(), masterOf(pair).path("pid").asInt());
+    assertEquals(OtherInstallation.VERSION, masterOf(pair).path("version").asText());
+    assertTrue(masterOf(pair).path("adopted").asBoolean());
+    final int second = pair.activePidWithStandbys(1, 0);
+    assertEquals(up.path("moves").path(0).path("to_pid").asInt(), second, "adopted, not replaced");
+    load.awaitIos(2000);
+    Victim.kill(second);
+    pair.activePidWithStandbys(1, second);
+    assertEquals(Set.of(OtherInstallation.VERSION), builds(pair), "its slaves are of its build");
+
+    final OtherInstallation same = pairs.add(OtherInstallation.with(Build.version(), List.of()));
+    Upgrading.run(pair, same.path(), WITH_MASTER).result();
+    pair.reconnect();
+    assertEquals(Build.version(), masterOf(pair).path("version").asText());
+    pair.activePidWithStandbys(1, 0);
+    assertEquals(Set.of(Build.version()), builds(pair));
+    load.awaitIos(2000);
+    final JsonNode result = load.finish();
+    assertEquals(0, result.path("errors").asLong(), result::toString);
+    assertEquals(0, result.path("reconnects").asLong(), "the connection must survive");
+  }
+
+  /** The slaves of the other build are sound, its master is not. */
+  @ParameterizedTest
+  @ValueSource(strings = {"dies", "hangs"})
+  void shouldBringEverythingBackWhenTheOtherMasterFails(final String how) {
+    final Pair pair = pairWithDisk(PairOptions.usual(), "mem");
+    pair.activePidWithStandbys(1, 0);
+    final LoadProcess load = pairs.load(pair, "vm", LoadOptions.usual(pairs.seed()));
+    final String fault =
+        how.equals("dies")
+            ? "System.exit(4);"
+            : "while (spec != null) { java.util.concurrent.locks.LockSupport.park(); }";
+    final OtherInstallation broken =
+        other(
+            MINOR_VERSION,
+            new Edit(
+                "tools/src/main/java/io/virtnvme/tools/UpCommand.java",
+                "if (hangLimitMs < 0",
+                fault + " if (hangLimitMs < 0"));
+    final List<String> limits =
+        how.equals("dies") ? WITH_MASTER : List.of("--warm-limit", "120", "--master-limit", "5");
+
+    final Upgrading failed = Upgrading.run(pair, broken.path(), limits);
+
+    assertEquals(1, failed.exitCode(), failed::toString);
+    assertTrue(failed.errors().contains("the master was not upgraded"), failed::toString);
+    assertTrue(failed.errors().contains("everything is as before"), failed::toString);
+    pair.reconnect();
+    assertEquals(pair.masterPid(), masterOf(pair).path("pid").asInt());
+    assertEquals(Build.version(), masterOf(pair).path("version").asText());
+    pair.activePidWithStandbys(1, 0);
+    assertEquals(Set.of(Build.version()), builds(pair));
     load.awaitIos(2000);
     final JsonNode result = load.finish();
     assertEquals(0, result.path("errors").asLong(), result::toString);

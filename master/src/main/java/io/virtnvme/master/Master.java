@@ -1,5 +1,6 @@
 package io.virtnvme.master;
 
+import io.virtnvme.ipc.relay.FormatVersions;
 import io.virtnvme.master.registry.ConfigCall;
 import io.virtnvme.master.registry.ConfigException;
 import io.virtnvme.master.registry.ConfigReader;
@@ -12,6 +13,7 @@ import io.virtnvme.master.relay.MasterCounters;
 import io.virtnvme.master.rpc.ControlPlane;
 import io.virtnvme.master.rpc.JsonRpcServer;
 import io.virtnvme.master.rpc.MasterInfo;
+import io.virtnvme.master.rpc.RpcException;
 import io.virtnvme.master.rpc.RpcMethods;
 import io.virtnvme.master.rpc.methods.ConfigLoader;
 import io.virtnvme.master.rpc.methods.RpcMethodSet;
@@ -23,6 +25,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -62,6 +65,12 @@ public final class Master implements AutoCloseable {
 
   /** Completes when the conductor has ended, for whatever reason. */
   private final CompletableFuture<Void> ended = new CompletableFuture<>();
+
+  /** Completes when another build is to take the place of this one. */
+  private final CompletableFuture<Replacement> replacement = new CompletableFuture<>();
+
+  /** The conductor did what it was asked to do last; true at first. */
+  private volatile boolean moved = true;
 
   private volatile ConductorControlPlane controlPlane;
   private volatile JsonRpcServer rpcServer;
@@ -133,12 +142,13 @@ public final class Master implements AutoCloseable {
             runDirectory.path().toString(),
             context.version(),
             System.currentTimeMillis(),
-            adopted);
+            adopted,
+            context.lastUpgrade());
     final ConductorControlPlane plane =
         new ConductorControlPlane(supervisor, info, this::otherCounters);
     await(onConductor(() -> show(plane)), "control plane");
     final RpcMethods methods =
-        RpcMethodSet.create(context.version(), plane, registry::append, history);
+        RpcMethodSet.create(context.version(), plane, registry::append, history, this::replace);
     try {
       await(new ConfigLoader(methods, plane).load(calls).toCompletableFuture(), "configuration");
     } catch (final StartRefusedException e) {
@@ -255,14 +265,42 @@ public final class Master implements AutoCloseable {
     return counters;
   }
 
+  /** Whether the conductor has made a turn since this was asked last; any one thread. */
+  boolean isMoving() {
+    if (!moved) {
+      return false;
+    }
+    moved = false;
+    loop.execute(() -> moved = true);
+    return true;
+  }
+
+  /** An operator wants another build in this one's place; completes on the conductor. */
+  private CompletionStage<Void> replace(
+      final List<String> command, final FormatVersions formats, final long limitNs) {
+    return stageOnConductor(
+        () -> {
+          if (!context.isReplaceable()) {
+            throw new RpcException(
+                RpcException.ENOTSUP,
+                "this process is more than a master: stop it and start the other build");
+          }
+          supervisor.checkReplacement(formats);
+          LOG.info("to be replaced by {}", command);
+          replacement.complete(new Replacement(command, limitNs));
+          return CompletableFuture.completedFuture(null);
+        });
+  }
+
   /**
-   * Waits until {@link #close} is done.
+   * Waits until {@link #close} is done, or until another build is to take over.
    *
+   * @return null when it was closed; else this master still runs, and {@link #leave} is due
    * @throws IllegalStateException when the conductor stopped by a fault; slaves run on
    */
-  public void awaitTermination() throws InterruptedException {
+  Replacement awaitTermination() throws InterruptedException {
     try {
-      ended.get();
+      CompletableFuture.anyOf(ended, replacement).get();
     } catch (final ExecutionException e) {
       throw new IllegalStateException(e);
     }
@@ -270,6 +308,7 @@ public final class Master implements AutoCloseable {
       abandon();
       throw new IllegalStateException("the master stopped by a fault of its own", failure);
     }
+    return ended.isDone() ? null : replacement.join();
   }
 
   /**
@@ -279,6 +318,15 @@ public final class Master implements AutoCloseable {
    */
   @Override
   public void close() {
+    end(context.leaveSlavesOnStop());
+  }
+
+  /** Ends the master and leaves slaves and guests running, for the next one to adopt. */
+  void leave() {
+    end(true);
+  }
+
+  private void end(final boolean leaveSlaves) {
     if (!closing.compareAndSet(false, true)) {
       awaitEnd();
       return;
@@ -286,7 +334,7 @@ public final class Master implements AutoCloseable {
     if (rpcServer != null) {
       rpcServer.close();
     }
-    if (failure == null && !context.leaveSlavesOnStop()) {
+    if (failure == null && !leaveSlaves) {
       stopSlaves();
     } else if (failure == null) {
       loop.execute(

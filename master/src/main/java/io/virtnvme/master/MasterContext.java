@@ -3,6 +3,7 @@ package io.virtnvme.master;
 import io.virtnvme.ipc.relay.Build;
 import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.ipc.segment.SegmentDirectory;
+import io.virtnvme.master.relay.DescriptorStore;
 import io.virtnvme.master.supervisor.OsProcessTable;
 import io.virtnvme.master.supervisor.ProcessTable;
 import io.virtnvme.master.supervisor.SupervisorConfig;
@@ -47,6 +48,9 @@ public final class MasterContext {
   private ProcessTable processes = new OsProcessTable();
   private LongSupplier nanoClock = System::nanoTime;
   private String version;
+  private DescriptorStore descriptorStore = DescriptorStore.NONE;
+  private String lastUpgrade = "";
+  private boolean replaceable;
   private boolean concluded;
 
   /** Folder of sockets, lock, registry and logs; made if it is missing. Default /run/virtnvme. */
@@ -195,6 +199,32 @@ public final class MasterContext {
     return this;
   }
 
+  /** Keeps descriptors that no slave can hand back. Default: none are kept. */
+  public MasterContext descriptorStore(final DescriptorStore store) {
+    descriptorStore = store;
+    return this;
+  }
+
+  /** Why another build did not become the master; shown to clients. Default: empty. */
+  public MasterContext lastUpgrade(final String failure) {
+    lastUpgrade = failure;
+    return this;
+  }
+
+  /** Whether another build may take the place of this process's master. Default false. */
+  public MasterContext replaceable(final boolean is) {
+    replaceable = is;
+    return this;
+  }
+
+  boolean isReplaceable() {
+    return replaceable;
+  }
+
+  String lastUpgrade() {
+    return lastUpgrade;
+  }
+
   /** Monotonic clock; heartbeats are compared with it. */
   public MasterContext nanoClock(final LongSupplier clock) {
     nanoClock = clock;
@@ -283,7 +313,8 @@ public final class MasterContext {
         stopNsMax,
         processes,
         nanoClock,
-        version);
+        version,
+        descriptorStore);
   }
 
   /** What a log shows at the start. */

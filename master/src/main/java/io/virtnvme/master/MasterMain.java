@@ -3,13 +3,11 @@ package io.virtnvme.master;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
-import java.util.concurrent.CompletableFuture;
+import java.util.function.Supplier;
 
 /** A master as a process of its own; the {@code virtnvme up} command offers the same and more. */
 public final class MasterMain {
-  private static final int EXIT_REFUSED = 1;
   private static final int EXIT_USAGE = 2;
-  private static final int EXIT_FAULT = 70;
 
   private MasterMain() {}
 
@@ -36,35 +34,21 @@ public final class MasterMain {
 
   /** Runs a master in the foreground until it is told to stop; the process's exit code. */
   public static int run(final MasterContext context) throws InterruptedException {
-    final CompletableFuture<Master> launched = new CompletableFuture<>();
-    // Before the launch: a signal that comes while it is under way must not leave slaves behind.
-    Runtime.getRuntime().addShutdownHook(new Thread(() -> stop(launched), "stop"));
-    final Master master;
-    try {
-      master = Master.launch(context);
-      launched.complete(master);
-    } catch (final StartRefusedException e) {
-      launched.complete(null);
-      System.err.println("virtnvme: " + e.getMessage());
-      return EXIT_REFUSED;
-    } catch (final RuntimeException | Error e) {
-      launched.complete(null);
-      throw e;
-    }
-    try {
-      master.awaitTermination();
-      return 0;
-    } catch (final IllegalStateException e) {
-      System.err.println("virtnvme: " + e.getMessage());
-      return EXIT_FAULT;
-    }
+    return run(() -> context, List.of());
   }
 
-  private static void stop(final CompletableFuture<Master> launched) {
-    final Master master = launched.join();
-    if (master != null) {
-      master.close();
-    }
+  /**
+   * The same, and another build may take its place meanwhile.
+   *
+   * @param contexts makes the settings anew each time that it is asked
+   * @param arguments with which any build of the command does what this process does; empty = this
+   *     process cannot be replaced
+   */
+  public static int run(final Supplier<MasterContext> contexts, final List<String> arguments)
+      throws InterruptedException {
+    return new MasterProcess(
+            contexts, arguments, new ServiceManager(System.getenv(), ProcessHandle.current().pid()))
+        .run();
   }
 
   private static MasterContext parse(final String[] arguments) {

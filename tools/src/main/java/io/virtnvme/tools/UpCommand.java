@@ -85,6 +85,13 @@ final class UpCommand implements Callable<Integer> {
     if (hangLimitMs < 0 || idleSpinUs < 0) {
       throw new ParameterException(spec.commandLine(), "a time cannot be negative");
     }
+    if (cores != null) {
+      parseCores();
+    }
+    return MasterMain.run(this::context, spec.root().commandLine().getParseResult().originalArgs());
+  }
+
+  private MasterContext context() {
     final MasterContext context =
         new MasterContext()
             .runDirectory(runDirectory.path())
@@ -100,7 +107,7 @@ final class UpCommand implements Callable<Integer> {
     if (cores != null) {
       context.cores(parseCores());
     }
-    return MasterMain.run(context);
+    return context;
   }
 
   private List<Integer> parseCores() {

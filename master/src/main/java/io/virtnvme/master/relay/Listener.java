@@ -3,6 +3,7 @@ package io.virtnvme.master.relay;
 import io.virtnvme.ipc.sys.Epoll;
 import io.virtnvme.ipc.sys.Errno;
 import io.virtnvme.ipc.sys.Fds;
+import io.virtnvme.ipc.sys.Processes;
 import io.virtnvme.ipc.sys.SysException;
 import io.virtnvme.ipc.sys.UnixSocket;
 import java.io.IOException;
@@ -45,6 +46,56 @@ public final class Listener implements AutoCloseable {
   public static Listener stream(final EventLoop loop, final Path path, final IntConsumer onAccepted)
       throws IOException {
     return listen(loop, path, onAccepted, true);
+  }
+
+  /**
+   * Listens for streams with a socket that a process before this one left, so that whoever
+   * connected meanwhile is served.
+   *
+   * @param fd owned from here on
+   * @return null, and the socket is closed, unless it is the one at that path
+   */
+  public static Listener inherited(
+      final EventLoop loop, final Path path, final int fd, final IntConsumer onAccepted) {
+    final int self = Processes.currentPid();
+    boolean found = false;
+    try {
+      Fds.setNonBlocking(fd, true);
+      // First those that wait: a full backlog would let our own connection wait, too.
+      acceptAll(loop, fd, self, onAccepted);
+      // Only by a connection of our own it can be told whether a path leads to a socket.
+      final int probe = UnixSocket.connectStream(path.toString());
+      found = acceptAll(loop, fd, self, onAccepted);
+      Fds.close(probe);
+    } catch (final SysException e) {
+      LOG.info("the socket that was kept for {} is of no use: {}", path, e.getMessage());
+    }
+    if (!found) {
+      Fds.close(fd);
+      return null;
+    }
+    return new Listener(loop, path, fd, onAccepted);
+  }
+
+  /** Whether a connection of this process was among them. */
+  private static boolean acceptAll(
+      final EventLoop loop, final int fd, final int self, final IntConsumer onAccepted) {
+    boolean found = false;
+    for (int accepted = UnixSocket.accept(fd); accepted >= 0; accepted = UnixSocket.accept(fd)) {
+      if (UnixSocket.peerPid(accepted) == self) {
+        found = true;
+        Fds.close(accepted);
+      } else {
+        final int client = accepted;
+        loop.execute(() -> onAccepted.accept(client));
+      }
+    }
+    return found;
+  }
+
+  /** Lets a store keep the socket. */
+  public void keepIn(final DescriptorStore store, final String name) {
+    store.put(name, fd);
   }
 
   /** Listens for packets, as slaves speak. */

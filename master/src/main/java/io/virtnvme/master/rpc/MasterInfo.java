@@ -9,6 +9,7 @@ package io.virtnvme.master.rpc;
  * @param version build
  * @param startedAtMs wall clock, milliseconds since the epoch
  * @param adopted whether it found living slaves of a predecessor and adopted them
+ * @param upgradeFailure why another build did not become the master; empty when none was tried
  */
 public record MasterInfo(
     long pid,
@@ -16,4 +17,5 @@ public record MasterInfo(
     String runDir,
     String version,
     long startedAtMs,
-    boolean adopted) {}
+    boolean adopted,
+    String upgradeFailure) {}

@@ -1,6 +1,7 @@
 package io.virtnvme.master.supervisor;
 
 import io.virtnvme.ipc.relay.SessionDescription;
+import io.virtnvme.master.relay.DescriptorStore;
 import io.virtnvme.master.relay.EventLoop;
 import io.virtnvme.master.relay.FrontEndSession;
 import io.virtnvme.master.relay.Listener;
@@ -30,6 +31,7 @@ final class Controllers {
   private final Bdevs bdevs;
   private final Seats seats;
   private final Relay relay;
+  private final DescriptorStore store;
   private final Map<String, Controller> byName = new LinkedHashMap<>();
 
   Controllers(
@@ -37,7 +39,9 @@ final class Controllers {
       final Path directory,
       final Bdevs bdevs,
       final Seats seats,
-      final Relay relay) {
+      final Relay relay,
+      final DescriptorStore store) {
+    this.store = store;
     this.loop = loop;
     this.directory = directory;
     this.bdevs = bdevs;
@@ -74,7 +78,7 @@ final class Controllers {
     placeOnMask(spec, bdev);
     final Listener listener;
     try {
-      listener = Listener.stream(loop, path, fd -> onConnected(spec.ctrlr(), fd));
+      listener = listen(spec.ctrlr(), path);
     } catch (final IOException e) {
       throw new RpcException(
           RpcException.EIO,
@@ -84,6 +88,24 @@ final class Controllers {
     byName.put(spec.ctrlr(), controller);
     LOG.info("controller {} exports bdev {} at {}", spec.ctrlr(), spec.devName(), path);
     return controller;
+  }
+
+  /** The socket that the master before left with the service manager, or a new one. */
+  private Listener listen(final String ctrlr, final Path path) throws IOException {
+    final int kept = store.take(storeName(ctrlr));
+    Listener listener = null;
+    if (kept >= 0) {
+      listener = Listener.inherited(loop, path, kept, fd -> onConnected(ctrlr, fd));
+    }
+    if (listener == null) {
+      listener = Listener.stream(loop, path, fd -> onConnected(ctrlr, fd));
+    }
+    listener.keepIn(store, storeName(ctrlr));
+    return listener;
+  }
+
+  private static String storeName(final String ctrlr) {
+    return "vhost-" + ctrlr;
   }
 
   private void placeOnMask(final BlkControllerSpec spec, final BdevEntry bdev) {
@@ -166,6 +188,7 @@ final class Controllers {
     }
     if (controller.listener() != null) {
       controller.listener().close();
+      store.remove(storeName(ctrlr));
     }
     byName.remove(ctrlr);
     LOG.info("controller {} deleted", ctrlr);
@@ -180,6 +203,7 @@ final class Controllers {
     for (final Controller controller : byName.values()) {
       if (controller.listener() != null && remove) {
         controller.listener().close();
+        store.remove(storeName(controller.spec().ctrlr()));
       } else if (controller.listener() != null) {
         controller.listener().stop();
       }

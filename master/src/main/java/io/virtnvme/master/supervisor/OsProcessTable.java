@@ -48,6 +48,11 @@ public final class OsProcessTable implements ProcessTable {
   }
 
   @Override
+  public void reap(final int pid) {
+    Processes.reap(pid);
+  }
+
+  @Override
   public boolean isSlave(final int pid, final Path runDirectory) {
     final List<String> arguments = Processes.commandLine(pid);
     final int option = arguments.indexOf(SLAVE_OF);

@@ -26,6 +26,12 @@ public interface ProcessTable {
   /** Kills it; no error when it is dead. */
   void kill(int pidfd);
 
+  /**
+   * Buries a process that a program before this one, in the same process, may have started.
+   * Default: nothing.
+   */
+  default void reap(final int pid) {}
+
   /** Whether this living process looks like a slave of that run directory. */
   boolean isSlave(int pid, Path runDirectory);
 

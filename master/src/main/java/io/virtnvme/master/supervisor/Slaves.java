@@ -361,6 +361,9 @@ final class Slaves {
     drain(slave);
     loop.unwatch(slave.pidfd());
     byPid.remove(slave.pid());
+    if (slave.generation() == 0) {
+      config.processes().reap(slave.pid());
+    }
     final SlaveState before = slave.state();
     if (before != SlaveState.STOPPING) {
       counters.increment(MasterCounter.SLAVES_DIED);

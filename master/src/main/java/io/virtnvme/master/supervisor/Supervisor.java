@@ -19,6 +19,7 @@ import io.virtnvme.master.relay.MasterCounters;
 import io.virtnvme.master.relay.Relay;
 import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.BlkControllerSpec;
+import io.virtnvme.master.rpc.RpcException;
 import io.virtnvme.master.rpc.UpgradeInfo;
 import io.virtnvme.master.rpc.UpgradeSpec;
 import java.io.IOException;
@@ -82,7 +83,13 @@ public final class Supervisor implements Slaves.Events, Seats.Actions, Watchdog.
     relay = new Relay(loop, config.segments(), counters, sharing);
     sharing.relay(relay);
     controllers =
-        new Controllers(loop, config.runDirectory().resolve("vhost"), bdevs, seats, relay);
+        new Controllers(
+            loop,
+            config.runDirectory().resolve("vhost"),
+            bdevs,
+            seats,
+            relay,
+            config.descriptorStore());
     recoveries = new RecoveryLog(this.history);
     evidence = new HangEvidence(config, loop, counters, this.history);
     watchdog = new Watchdog(config, loop, counters, seats, this);
@@ -231,7 +238,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions, Watchdog.
         throw new RelayFormatException("it owns seat " + seat + ", which does not exist");
       }
     }
-    final String misfit = slave.isAdopting() ? null : misfit(slave);
+    final String misfit = slave.isAdopting() ? null : misfit(slave.formats());
     if (misfit != null) {
       slaves.kill(slave, misfit);
     } else if (slave.isAdopting()) {
@@ -245,14 +252,30 @@ public final class Supervisor implements Slaves.Events, Seats.Actions, Watchdog.
   }
 
   /**
+   * Whether a master with these formats may come after this one.
+   *
+   * @throws RpcException when it may not, or not now
+   */
+  public void checkReplacement(final FormatVersions formats) {
+    if (upgrade.isRunning()) {
+      throw new RpcException(
+          RpcException.EBUSY, "the slaves are being upgraded: wait until that has ended");
+    }
+    final String problem = misfit(formats);
+    if (problem != null) {
+      throw new RpcException(RpcException.ENOTSUP, "nothing was moved: " + problem);
+    }
+  }
+
+  /**
    * Why a new slave must not be given what runs, or null: it could not read what the master or an
    * owner wrote, or the other way round when a build comes back.
    */
-  private String misfit(final Slave slave) {
-    String problem = FormatVersions.shared().problem(slave.formats());
+  private String misfit(final FormatVersions formats) {
+    String problem = FormatVersions.shared().problem(formats);
     for (final Seat seat : seats.all()) {
       if (problem == null && seat.owner() != null && seat.owner().formats() != null) {
-        problem = seat.owner().formats().problem(slave.formats());
+        problem = seat.owner().formats().problem(formats);
       }
     }
     return problem;

@@ -1,6 +1,7 @@
 package io.virtnvme.master.supervisor;
 
 import io.virtnvme.ipc.segment.SegmentDirectory;
+import io.virtnvme.master.relay.DescriptorStore;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.function.LongSupplier;
@@ -29,6 +30,7 @@ import java.util.function.LongSupplier;
  * @param processes the operating system's
  * @param nanoClock monotonic
  * @param version of this build
+ * @param descriptorStore keeps what no slave can hand back
  */
 public record SupervisorConfig(
     Path runDirectory,
@@ -50,7 +52,8 @@ public record SupervisorConfig(
     long stopNsMax,
     ProcessTable processes,
     LongSupplier nanoClock,
-    String version) {
+    String version,
+    DescriptorStore descriptorStore) {
   public SupervisorConfig {
     seats = List.copyOf(seats);
     slaveCommand = List.copyOf(slaveCommand);

@@ -95,7 +95,7 @@ final class Upgrade {
     }
     spec = newSpec;
     before = slaves.launch();
-    fresh = slaves.newLaunch(spec.command());
+    fresh = slaves.newLaunch(spec.command().isEmpty() ? config.slaveCommand() : spec.command());
     backwards = false;
     touched = false;
     failure = null;

@@ -92,6 +92,10 @@ final class Libc {
 
   static native int getpid();
 
+  static native int execve(String path, long argumentsAddress, long environmentAddress);
+
+  static native int waitpid(int pid, long statusAddress, int options);
+
   static native int sched_setaffinity(int tid, long lengthBytes, long maskAddress);
 
   static native int clone(long functionAddress, long stackAddress, int flags, long argument);

@@ -19,7 +19,17 @@ public final class Processes {
   private static final long SYS_PIDFD_SEND_SIGNAL = 424;
   private static final long SYS_PIDFD_OPEN = 434;
 
+  private static final int WAIT_NO_HANG = 1;
+
   private Processes() {}
+
+  /**
+   * Buries a dead child that nobody else waits for, as one that this process started before it was
+   * replaced; nothing happens when it is none.
+   */
+  public static void reap(final int pid) {
+    Libc.waitpid(pid, 0, WAIT_NO_HANG);
+  }
 
   /**
    * A pidfd, readable once the process is dead and its memory is torn down; or a negative error

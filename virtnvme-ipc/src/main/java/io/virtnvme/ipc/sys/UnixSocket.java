@@ -13,6 +13,7 @@ public final class UnixSocket {
 
   private static final int AF_UNIX = 1;
   private static final int SOCK_STREAM = 1;
+  private static final int SOCK_DGRAM = 2;
   private static final int SOCK_SEQPACKET = 5;
   private static final int SOCK_CLOEXEC = 0x80000;
   private static final int SOCK_NONBLOCK = 0x800;
@@ -47,6 +48,44 @@ public final class UnixSocket {
   /** A connected, blocking socket that keeps message boundaries. */
   public static int connectSeqPacket(final String path) {
     return connect(path, SOCK_SEQPACKET);
+  }
+
+  /**
+   * A connected, non-blocking datagram socket.
+   *
+   * @param name a path, or an abstract name with {@code @} for its leading zero
+   */
+  public static int connectDatagram(final String name) {
+    final int fd =
+        Sys.check(Libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket");
+    return bindOrConnect(fd, name, false);
+  }
+
+  /** A datagram socket with a name, as {@link #connectDatagram} takes it; blocking. */
+  public static int bindDatagram(final String name) {
+    final int fd = Sys.check(Libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket");
+    return bindOrConnect(fd, name, true);
+  }
+
+  private static int bindOrConnect(final int fd, final String name, final boolean bind) {
+    final long address = address(name);
+    int length = ADDRESS_BYTES;
+    if (name.startsWith("@")) {
+      // An abstract name has no end of its own: the length of the address is part of it.
+      Mem.putByte(address + Short.BYTES, (byte) 0);
+      length = Short.BYTES + name.getBytes(StandardCharsets.UTF_8).length;
+    }
+    try {
+      Sys.check(
+          bind ? Libc.bind(fd, address, length) : Libc.connect(fd, address, length),
+          (bind ? "bind to " : "connect to ") + name);
+      return fd;
+    } catch (final SysException e) {
+      Fds.close(fd);
+      throw e;
+    } finally {
+      Mem.free(address);
+    }
   }
 
   /** Two connected stream sockets, blocking. */

@@ -13,12 +13,9 @@ import io.virtnvme.master.rpc.RecoveryInfo;
 import io.virtnvme.master.rpc.RpcMethods;
 import io.virtnvme.master.rpc.RpcParams;
 import io.virtnvme.master.rpc.SlaveInfo;
-import io.virtnvme.master.rpc.UpgradeInfo;
-import io.virtnvme.master.rpc.UpgradeSpec;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.CompletionStage;
-import java.util.concurrent.TimeUnit;
 import java.util.function.IntFunction;
 
 /** {@code virtnvme_*}: what SPDK has no words for. */
@@ -26,10 +23,6 @@ public final class VirtnvmeMethods {
   private static final int SEAT_MAX = 1023;
   private static final int HISTORY_COUNT_MAX = 10_000;
   private static final int HISTORY_COUNT_DEFAULT = 100;
-  private static final int LIMIT_MS_MAX = 3_600_000;
-  private static final int WARM_LIMIT_MS_DEFAULT = 60_000;
-  private static final int DRAIN_LIMIT_MS_DEFAULT = 1000;
-  private static final int MOVE_LIMIT_MS_DEFAULT = 10_000;
 
   private final ControlPlane controlPlane;
   private final IntFunction<CompletionStage<List<JsonNode>>> history;
@@ -51,10 +44,6 @@ public final class VirtnvmeMethods {
     methods.add("virtnvme_get_slaves", List.of(), params -> RpcMethods.answer(slaves()));
     methods.add("virtnvme_get_recoveries", List.of(), params -> RpcMethods.answer(recoveries()));
     methods.add("virtnvme_start_slave", List.of("seat"), this::startSlave);
-    methods.add(
-        "virtnvme_upgrade_slaves",
-        List.of("command", "warm_limit_ms", "drain_limit_ms", "move_limit_ms"),
-        this::upgradeSlaves);
     methods.add("virtnvme_get_history", List.of("max"), this::getHistory);
   }
 
@@ -62,41 +51,6 @@ public final class VirtnvmeMethods {
     return controlPlane
         .startSlave(params.requireInt("seat", 0, SEAT_MAX))
         .thenApply(started -> BooleanNode.getTrue());
-  }
-
-  private CompletionStage<JsonNode> upgradeSlaves(final RpcParams params) {
-    final List<String> command = params.optionalStrings("command");
-    if (command.isEmpty() || command.stream().anyMatch(word -> word.indexOf('\0') >= 0)) {
-      throw params.invalid("command", "the words of the command line that starts a slave");
-    }
-    return controlPlane
-        .upgradeSlaves(
-            new UpgradeSpec(
-                command,
-                limitNs(params, "warm_limit_ms", WARM_LIMIT_MS_DEFAULT),
-                limitNs(params, "drain_limit_ms", DRAIN_LIMIT_MS_DEFAULT),
-                limitNs(params, "move_limit_ms", MOVE_LIMIT_MS_DEFAULT)))
-        .thenApply(VirtnvmeMethods::json);
-  }
-
-  private static long limitNs(final RpcParams params, final String name, final int defaultMs) {
-    return TimeUnit.MILLISECONDS.toNanos(params.optionalInt(name, 1, LIMIT_MS_MAX, defaultMs));
-  }
-
-  private static JsonNode json(final UpgradeInfo info) {
-    final ObjectNode json = JsonNodeFactory.instance.objectNode().put("build", info.build());
-    final ArrayNode moves = json.putArray("moves");
-    for (final UpgradeInfo.Move move : info.moves()) {
-      final ObjectNode entry = moves.addObject();
-      final ArrayNode seats = entry.putArray("seats");
-      move.seats().forEach(seats::add);
-      entry
-          .put("from_pid", move.fromPid())
-          .put("to_pid", move.toPid())
-          .put("drained", move.drained())
-          .put("took_us", move.tookUs());
-    }
-    return json;
   }
 
   private CompletionStage<JsonNode> getHistory(final RpcParams params) {
@@ -115,7 +69,8 @@ public final class VirtnvmeMethods {
         .put("run_dir", master.runDir())
         .put("version", master.version())
         .put("started_at_ms", master.startedAtMs())
-        .put("adopted", master.adopted());
+        .put("adopted", master.adopted())
+        .put("upgrade_failure", master.upgradeFailure());
     json.set("slaves", slaves());
     final ArrayNode bdevs = json.putArray("bdevs");
     for (final BdevInfo bdev : controlPlane.bdevs()) {

@@ -156,7 +156,7 @@ public final class FakeControlPlane implements ControlPlane {
 
   @Override
   public MasterInfo master() {
-    return new MasterInfo(1, "abc", "/run/test", "0.1.0", 4, false);
+    return new MasterInfo(1, "abc", "/run/test", "0.1.0", 4, false, "");
   }
 
   @Override
