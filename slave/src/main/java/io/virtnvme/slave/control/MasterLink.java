@@ -61,11 +61,19 @@ final class MasterLink implements AutoCloseable {
     return channel.begin(type, id, sequence);
   }
 
-  /** Sends what was begun; a master that is gone is noticed here or by {@link #receive}. */
-  void send() {
-    if (!channel.send()) {
-      drop("it does not take messages");
+  /**
+   * Sends what was begun. A master that takes nothing is cut off, but the link is up until {@link
+   * #receive} has read everything that it had sent: the newest record of a session may be there and
+   * nowhere else.
+   *
+   * @return false when it was not sent
+   */
+  boolean send() {
+    final boolean sent = channel.send();
+    if (!sent) {
+      UnixSocket.shutdown(channel.fd());
     }
+    return sent;
   }
 
   /** The next message, or null when there is none or the master is gone. */

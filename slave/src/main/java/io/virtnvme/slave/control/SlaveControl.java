@@ -402,10 +402,11 @@ public final class SlaveControl implements ReactorEvents {
   private void sendSeatTaken(final int seatId, final TakeoverReport report) {
     if (link.isUp()) {
       report.write(link.begin(RelayMessageType.SEAT_TAKEN, seatId, seatEpoch(seatId)));
-      link.send();
-    } else {
-      untoldReports.put(seatId, report);
+      if (link.send()) {
+        return;
+      }
     }
+    untoldReports.put(seatId, report);
   }
 
   private long seatEpoch(final int seatId) {
