@@ -118,17 +118,36 @@ final class RingSetups {
    * Where a packed ring with a new journal begins. Several front-ends give a base as for a split
    * ring: 16 bits, or zero for a fresh ring, whose wrap counters are set. Both halves of a ring
    * that stands still are equal, so a missing half is the other one. Zero can also be meant as it
-   * is said, after an odd number of laps; then the device has used the first descriptor in every
-   * lap, and its flag of the last one is set.
+   * is said, after an odd number of laps; then the device has used descriptors.
    */
   private static int packedBase(final RingState ring, final SessionMemory memory) {
     final int base = ring.base();
     if (base == 0) {
-      final int flags =
-          memory.peekUnsignedShort(descriptorAddress(ring, memory) + PackedDescriptor.FLAGS_OFFSET);
-      return (flags & PackedDescriptor.FLAG_USED) == 0 ? PACKED_FRESH_BASE : 0;
+      return wasUsed(ring, memory) ? 0 : PACKED_FRESH_BASE;
     }
     return base >>> Short.SIZE == 0 ? (base << Short.SIZE) | base : base;
+  }
+
+  /**
+   * Whether the device has used a descriptor of a ring that is at its first one. That one alone
+   * does not tell: the request that went over the end of the ring in the lap before last can have
+   * covered it, and then it looks available as in a fresh ring. But no lap passes without a used
+   * descriptor, and what the driver makes available over it in the lap now has the used flag too.
+   */
+  private static boolean wasUsed(final RingState ring, final SessionMemory memory) {
+    final long descriptors = descriptorAddress(ring, memory);
+    int flags = memory.peekUnsignedShort(descriptors + PackedDescriptor.FLAGS_OFFSET);
+    final boolean looksAvailable = (flags & PackedDescriptor.FLAG_AVAIL) != 0;
+    for (int i = 1;
+        looksAvailable && (flags & PackedDescriptor.FLAG_USED) == 0 && i < ring.size();
+        i++) {
+      flags =
+          memory.peekUnsignedShort(
+              descriptors
+                  + (long) i * PackedDescriptor.DESCRIPTOR_LENGTH
+                  + PackedDescriptor.FLAGS_OFFSET);
+    }
+    return (flags & PackedDescriptor.FLAG_USED) != 0;
   }
 
   private static long descriptorAddress(final RingState ring, final SessionMemory memory) {

@@ -450,6 +450,11 @@ public final class VhostUserSession {
     if (closed || whenClosed != null) {
       throw new IllegalStateException("session is closed already: session=" + id);
     }
+    if (!busy && mayStart()) {
+      // A takeover may have started rings that this session has not heard of yet: they are stopped
+      // before their memory goes.
+      startRings();
+    }
     whenClosed = listener;
     if (!busy) {
       stopAndEnd();

@@ -54,6 +54,7 @@ final class SessionFixture implements AutoCloseable {
   final Map<Integer, Integer> masterFds = new TreeMap<>();
   private final Path folder;
   private final SessionDescription description;
+  private boolean sessionEnded;
 
   SessionFixture(final Path folder) {
     this(folder, description(false, true));
@@ -146,13 +147,20 @@ final class SessionFixture implements AutoCloseable {
     return answer;
   }
 
+  /** The test has closed the session itself. */
+  void endWithoutSession() {
+    sessionEnded = true;
+  }
+
   @Override
   public void close() {
     host.deferred = false;
     host.runCallbacks();
-    final boolean[] done = new boolean[1];
-    session.close(() -> done[0] = true);
-    assertEquals(true, done[0], "closed");
+    if (!sessionEnded) {
+      final boolean[] done = new boolean[1];
+      session.close(() -> done[0] = true);
+      assertEquals(true, done[0], "closed");
+    }
     masterFds.values().forEach(Fds::close);
     segment.close();
   }

@@ -267,6 +267,22 @@ class VhostUserSessionTest {
     assertTrue(running(0).packed());
   }
 
+  /** The reactors start what was prepared before the control thread hears of the takeover. */
+  @Test
+  void shouldStopRingsOfATakeoverBeforeItsMemoryGoes() {
+    start(SPLIT, 2);
+    try (SessionFixture successor = fixture.successor()) {
+      successor.host.deferred = true;
+      final boolean[] closed = new boolean[1];
+      successor.session.close(() -> closed[0] = true);
+      assertEquals(List.of("start 0", "start 1", "stop 0", "stop 1"), successor.host.calls);
+      assertFalse(closed[0]);
+      successor.host.runCallbacks();
+      assertTrue(closed[0]);
+      successor.endWithoutSession();
+    }
+  }
+
   /** As libblkio, SPDK's and rust-vmm's front-ends set the base of a packed ring. */
   @Test
   void shouldUnderstandTheBaseOfAPackedRingAsFrontEndsMeanIt() {
@@ -279,6 +295,17 @@ class VhostUserSessionTest {
     Mem.putShort(hostOf(14), (short) 0x8080);
     setUpRing(0);
     assertEquals(0, running(0).base());
+    // A request that went over the end of the ring covered the first descriptor: it looks fresh.
+    fixture.ok(vring(VhostUserRequest.GET_VRING_BASE, 0, 0));
+    Mem.putShort(hostOf(14), (short) 0x0080);
+    Mem.putShort(hostOf(5 * 16 + 14), (short) 0x8080);
+    setUpRing(0);
+    assertEquals(0, running(0).base());
+    // So does the first request of a ring that nobody has served.
+    fixture.ok(vring(VhostUserRequest.GET_VRING_BASE, 0, 0));
+    Mem.putShort(hostOf(5 * 16 + 14), (short) 0);
+    setUpRing(0);
+    assertEquals(0x8000_8000, running(0).base());
     fixture.ok(vring(VhostUserRequest.GET_VRING_BASE, 0, 0));
     fixture.ok(vring(VhostUserRequest.SET_VRING_BASE, 0, 0x8003));
     fixture.ok(u64(VhostUserRequest.SET_VRING_KICK, 0), kick);
