@@ -17,9 +17,15 @@ final class CrashCut implements AutoCloseable {
     /** The driver of a fresh ring. */
     Driver newDriver(TestMemory memory);
 
-    /** A back-end that knows nothing. */
+    /** A back-end that knows nothing but the base that the front-end gives it. */
     Device newDevice(TestMemory memory);
+
+    /** The region is replaced by a new one; a back-end starts in it where that one stood. */
+    void renewRegion(TestMemory memory, Device stopped);
   }
+
+  /** A word of a script: the ring stands still and gets a new region, with requests waiting. */
+  static final int NEW_REGION = -1;
 
   private static final int DEPTH_MAX = 2;
   private static final int STEP_LIMIT = 10_000;
@@ -27,6 +33,7 @@ final class CrashCut implements AutoCloseable {
   private final Queue queue;
   private final TestMemory memory;
   private final TestMemory[] afterlives = new TestMemory[2 * (DEPTH_MAX + 1)];
+  private static long totalCount;
   private int cutCount;
 
   CrashCut(final Queue queue) {
@@ -35,6 +42,11 @@ final class CrashCut implements AutoCloseable {
     for (int i = 0; i < afterlives.length; i++) {
       afterlives[i] = new TestMemory(queue.lengthBytes());
     }
+  }
+
+  /** How many crashes all tests of this JVM have tried. */
+  static long totalCount() {
+    return totalCount;
   }
 
   /** How many crashes were tried. */
@@ -50,6 +62,10 @@ final class CrashCut implements AutoCloseable {
     cut(memory.photographed(() -> device[0].start()), driver, 0, 0);
     for (final int word : script) {
       final int operand = word / 8;
+      if (word == NEW_REGION) {
+        renewRegion(driver, device, fetched);
+        continue;
+      }
       switch (word % 8) {
         case 0, 1, 2 -> driver.post(operand);
         case 3, 4 -> {
@@ -93,6 +109,23 @@ final class CrashCut implements AutoCloseable {
       }
     }
     finish(driver, device[0], 1);
+  }
+
+  private void renewRegion(final Driver driver, final Device[] device, final int fetched) {
+    while (device[0].inflightCount() > 0) {
+      device[0].complete(device[0].inflightCount(), 1);
+    }
+    driver.pollUsed();
+    queue.renewRegion(memory, device[0]);
+    // The ring goes on being used: these wait when the new region is made.
+    driver.post(fetched);
+    driver.post(fetched + 1);
+    device[0] = queue.newDevice(memory);
+    cut(
+        memory.photographed(() -> driver.checkRecovered(device[0].start(), fetched, fetched)),
+        driver,
+        fetched,
+        fetched);
   }
 
   private void cut(
@@ -164,6 +197,7 @@ final class CrashCut implements AutoCloseable {
 
   @Override
   public void close() {
+    totalCount += cutCount;
     memory.close();
     for (final TestMemory afterlife : afterlives) {
       afterlife.close();

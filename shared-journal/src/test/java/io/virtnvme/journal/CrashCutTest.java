@@ -8,6 +8,8 @@ import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;
 import net.jqwik.api.constraints.Size;
+import net.jqwik.api.lifecycle.AfterContainer;
+import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Test;
 
 /** A crash between any two stores, and crashes inside the recovery from it, lose nothing. */
@@ -90,6 +92,55 @@ class CrashCutTest {
     try (CrashCut cut = new CrashCut(new PackedQueue(queueSize, 0, 1))) {
       cut.run(List.of(three, FETCH, COMPLETE, POLL, two, FETCH, COMPLETE, POLL));
     }
+  }
+
+  /**
+   * A region is new while its ring is old: after a pause, with requests waiting in the ring, again
+   * and again, at any index and with either wrap counter.
+   */
+  @Test
+  void shouldSurviveAnyCutOfNewRegionWithRingInUse() {
+    for (int start = -3; start <= 3; start++) {
+      try (CrashCut cut = new CrashCut(new SplitQueue(4, start & 0xFFFF))) {
+        cut.run(renewals(4));
+        assertTrue(cut.cutCount() > 1000, () -> "only " + cut.cutCount());
+      }
+    }
+    for (int queueSize = 2; queueSize <= 6; queueSize++) {
+      for (int start = 0; start < 2 * queueSize; start++) {
+        final PackedQueue queue = new PackedQueue(queueSize, start % queueSize, start / queueSize);
+        try (CrashCut cut = new CrashCut(queue)) {
+          cut.run(renewals(queueSize));
+          assertTrue(cut.cutCount() > 500, () -> "only " + cut.cutCount());
+        }
+      }
+    }
+  }
+
+  private static List<Integer> renewals(final int queueSize) {
+    final List<Integer> script = new ArrayList<>();
+    for (int round = 0; round < 4; round++) {
+      script.add(POST + 8 * (queueSize * (round % 2)));
+      script.add(FETCH);
+      script.add(POST + 8 * round);
+      script.add(FETCH);
+      script.add(COMPLETE + 8 * 1);
+      script.add(CrashCut.NEW_REGION);
+      script.add(FETCH);
+      script.add(COMPLETE);
+      script.add(POLL);
+    }
+    return script;
+  }
+
+  @AfterContainer
+  static void tellStates() {
+    System.out.println("crash states visited by properties: " + CrashCut.totalCount());
+  }
+
+  @AfterAll
+  static void tellAllStates() {
+    System.out.println("crash states visited: " + CrashCut.totalCount());
   }
 
   /** Rounds of filling the queue and completing first a batch of that many, then the rest. */

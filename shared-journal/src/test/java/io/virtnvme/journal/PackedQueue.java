@@ -20,11 +20,15 @@ final class PackedQueue implements CrashCut.Queue {
   private final int queueSize;
   private final int startIndex;
   private final int startWrap;
+  private int baseIndex;
+  private int baseWrap;
 
   PackedQueue(final int queueSize, final int startIndex, final int startWrap) {
     this.queueSize = queueSize;
     this.startIndex = startIndex;
     this.startWrap = startWrap;
+    this.baseIndex = startIndex;
+    this.baseWrap = startWrap;
   }
 
   private int ringOffset() {
@@ -64,6 +68,13 @@ final class PackedQueue implements CrashCut.Queue {
   @Override
   public Device newDevice(final TestMemory memory) {
     return new PackedDevice(memory);
+  }
+
+  @Override
+  public void renewRegion(final TestMemory memory, final Device stopped) {
+    baseIndex = ((PackedDevice) stopped).availIndex;
+    baseWrap = ((PackedDevice) stopped).availWrap;
+    Mem.fill(memory.address(), PackedInflight.regionLength(queueSize), (byte) 0);
   }
 
   private final class PackedDriver extends Driver {
@@ -171,7 +182,7 @@ final class PackedQueue implements CrashCut.Queue {
     public List<String> start() {
       final List<String> recovered = new ArrayList<>();
       if (journal.isNew()) {
-        journal.initialise(0, startIndex, startWrap != 0);
+        journal.initialise(0, baseIndex, baseWrap != 0);
       } else {
         assertNull(journal.validate());
         final List<Integer> bySpecification =

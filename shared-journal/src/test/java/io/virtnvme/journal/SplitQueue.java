@@ -13,10 +13,12 @@ import java.util.List;
 final class SplitQueue implements CrashCut.Queue {
   private final int queueSize;
   private final int startIndex;
+  private int base;
 
   SplitQueue(final int queueSize, final int startIndex) {
     this.queueSize = queueSize;
     this.startIndex = startIndex;
+    this.base = startIndex;
   }
 
   private int availOffset() {
@@ -42,6 +44,12 @@ final class SplitQueue implements CrashCut.Queue {
   @Override
   public Device newDevice(final TestMemory memory) {
     return new SplitDevice(memory);
+  }
+
+  @Override
+  public void renewRegion(final TestMemory memory, final Device stopped) {
+    base = ((SplitDevice) stopped).nextAvail;
+    Mem.fill(memory.address(), SplitInflight.regionLength(queueSize), (byte) 0);
   }
 
   private final class SplitDriver extends Driver {
@@ -117,7 +125,7 @@ final class SplitQueue implements CrashCut.Queue {
       final int usedIndex = Mem.getUnsignedShort(memory.address() + usedOffset() + 2);
       if (journal.isNew()) {
         journal.initialise(0, usedIndex);
-        nextAvail = usedIndex;
+        nextAvail = base;
         return List.of();
       }
       assertNull(journal.validate());

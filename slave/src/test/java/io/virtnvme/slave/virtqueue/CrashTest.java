@@ -16,6 +16,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 class CrashTest {
   private static final int WARM_STEPS = 30;
   private static final int STEPS = 150;
+  private static final int SHORT_STEPS = 40;
   private static final int STORES_MAX = 100_000;
 
   /** What cuts an operation short. */
@@ -68,6 +69,7 @@ class CrashTest {
       assertTrue(store < STORES_MAX, "the scenario never ends");
     }
     assertTrue(store > 100, "the scenario makes no stores: " + store);
+    System.out.println("cut before each store: states visited=" + (store - 1));
   }
 
   @ParameterizedTest
@@ -100,6 +102,64 @@ class CrashTest {
             return died[0];
           }
         });
+  }
+
+  /**
+   * A short scenario, to depth two: for each store that it can die before, its successor dies
+   * before each of the stores of its takeover in turn.
+   */
+  @ParameterizedTest
+  @CsvSource({
+    "SPLIT, 4, 0", "SPLIT, 8, 3", "SPLIT_INDIRECT, 4, 2",
+    "PACKED, 5, 0", "PACKED, 8, 3", "PACKED_INDIRECT, 4, 2"
+  })
+  void shouldLoseNothingWhenItsSuccessorDiesAtAnyStoreToo(
+      final Layout layout, final int queueSize, final int room) {
+    long states = 0;
+    boolean died = true;
+    for (long store = 1; died; store++) {
+      boolean successorDied = true;
+      for (long later = 1; successorDied; later++) {
+        final Random random = new Random(41L * queueSize + room);
+        try (Rig rig = rig(layout, queueSize, room)) {
+          final Workload workload = new Workload(rig, random);
+          final boolean[] deaths = new boolean[2];
+          final long successorStores = later;
+          storesLeft = store;
+          for (int i = 0; i < SHORT_STEPS; i++) {
+            workload.step(
+                operation -> {
+                  if (!deaths[0] && isCut(operation)) {
+                    deaths[0] = true;
+                    deaths[1] = succeedOnce(rig, random, successorStores);
+                  } else if (deaths[0]) {
+                    operation.run();
+                  }
+                });
+          }
+          workload.drain();
+          states++;
+          died = deaths[0];
+          successorDied = deaths[1];
+        }
+      }
+    }
+    assertTrue(states > 500, "too few states: " + states);
+    System.out.println(layout + " " + queueSize + ": states visited=" + states);
+  }
+
+  /** The successor dies before a store of its takeover, if it gets so far; then another comes. */
+  private boolean succeedOnce(final Rig rig, final Random random, final long stores) {
+    rig.disk.die(random);
+    rig.dropAgent();
+    storesLeft = stores;
+    final boolean died = isCut(rig::startAgent);
+    if (died) {
+      rig.disk.die(random);
+      rig.dropAgent();
+      rig.startAgent();
+    }
+    return died;
   }
 
   /**
