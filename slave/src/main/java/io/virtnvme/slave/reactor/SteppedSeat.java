@@ -92,6 +92,18 @@ public final class SteppedSeat implements RingHost, AutoCloseable {
     return count;
   }
 
+  /** Whether any of those is of this session. */
+  public boolean hasRings(final long sessionId) {
+    for (final Reactor reactor : reactors) {
+      for (final Ring ring : reactor.rings().started()) {
+        if (ring.setup.sessionId() == sessionId) {
+          return true;
+        }
+      }
+    }
+    return false;
+  }
+
   @Override
   public void start(final QueueSetup setup) {
     rings.start(setup);
