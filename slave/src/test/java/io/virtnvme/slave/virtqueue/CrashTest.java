@@ -16,7 +16,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 class CrashTest {
   private static final int WARM_STEPS = 30;
   private static final int STEPS = 150;
-  private static final int SHORT_STEPS = 40;
+  private static final int SHORT_STEPS = 24;
   private static final int STORES_MAX = 100_000;
 
   /** What cuts an operation short. */
