@@ -489,6 +489,11 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     return replayNs;
   }
 
+  /** Whether a ring waits until the dead owner's requests have let go of its disk. */
+  boolean awaitsFence() {
+    return fencedCount > 0;
+  }
+
   /** When the last fence was passed, 0 when there was none. */
   long fencePassedNs() {
     return fencePassedNs;
