@@ -3,6 +3,7 @@ package io.virtnvme.tools;
 import io.virtnvme.master.rpc.RpcException;
 import io.virtnvme.tools.bench.BenchCommand;
 import io.virtnvme.tools.bench.BenchLoadCommand;
+import io.virtnvme.tools.chaos.ChaosCommand;
 import io.virtnvme.tools.demo.DemoCommand;
 import io.virtnvme.tools.demo.TrainCommand;
 import io.virtnvme.tools.load.LoadCommand;
@@ -30,6 +31,7 @@ import picocli.CommandLine.ParseResult;
     },
     subcommands = {
       DemoCommand.class,
+      ChaosCommand.class,
       BenchCommand.class,
       UpCommand.class,
       RpcCommand.class,

@@ -5,12 +5,16 @@ import java.util.Arrays;
 import java.util.List;
 
 /** Times from a kill to the next completion, and their percentiles. */
-final class Blackouts {
+public final class Blackouts {
   private static final double NS_PER_MS = 1e6;
 
   private final List<Long> valuesNs = new ArrayList<>();
 
-  void add(final long blackoutNs) {
+  /** None yet. */
+  public Blackouts() {}
+
+  /** Adds a time. */
+  public void add(final long blackoutNs) {
     valuesNs.add(blackoutNs);
   }
 
@@ -24,7 +28,7 @@ final class Blackouts {
   }
 
   /** By nearest rank: a value that was measured; 0 without any. */
-  double percentileMs(final double percent) {
+  public double percentileMs(final double percent) {
     final double[] sorted = allMs();
     if (sorted.length == 0) {
       return 0;

@@ -17,8 +17,8 @@ import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 
-/** The load client's process, watched through its progress file. Used by the demo's main thread. */
-final class DemoClient implements AutoCloseable {
+/** A load client's process, watched through its progress file. Used by one thread. */
+public final class DemoClient implements AutoCloseable {
   private static final long CONNECT_LIMIT_NS = TimeUnit.SECONDS.toNanos(60);
   private static final long POLL_NS = TimeUnit.MILLISECONDS.toNanos(20);
   private static final long END_LIMIT_MINUTES = 10;
@@ -32,19 +32,46 @@ final class DemoClient implements AutoCloseable {
   DemoClient(
       final DemoSettings settings, final TemporaryPair pair, final Map<String, String> environment)
       throws IOException {
-    final Path folder = pair.runDirectory().path();
-    final Path progressPath = folder.resolve("progress");
-    output = folder.resolve("client.json");
-    errors = folder.resolve("client.log");
+    this(pair.runDirectory().path(), "client", pair.socket(), options(settings), environment);
+  }
+
+  /**
+   * Starts a client.
+   *
+   * @param folder takes its files
+   * @param name of those files
+   * @param socket of the disk
+   * @param options of {@code virtnvme load}, without socket and progress file
+   * @param environment beside that of this process
+   */
+  public DemoClient(
+      final Path folder,
+      final String name,
+      final Path socket,
+      final List<String> options,
+      final Map<String, String> environment)
+      throws IOException {
+    final Path progressPath = folder.resolve(name + ".progress");
+    output = folder.resolve(name + ".json");
+    errors = folder.resolve(name + ".log");
     progress = LoadProgress.create(progressPath);
     final List<String> arguments =
         new ArrayList<>(
+            List.of("load", "--socket", socket.toString(), "--progress", progressPath.toString()));
+    arguments.addAll(options);
+    final ProcessBuilder builder =
+        new ProcessBuilder(JvmCommand.of(arguments))
+            .redirectOutput(output.toFile())
+            .redirectError(errors.toFile())
+            .redirectInput(new File("/dev/null"));
+    builder.environment().putAll(environment);
+    process = builder.start();
+  }
+
+  private static List<String> options(final DemoSettings settings) {
+    final List<String> options =
+        new ArrayList<>(
             List.of(
-                "load",
-                "--socket",
-                pair.socket().toString(),
-                "--progress",
-                progressPath.toString(),
                 "--blocks",
                 Integer.toString(settings.blockCount()),
                 "--queue-depth",
@@ -58,26 +85,21 @@ final class DemoClient implements AutoCloseable {
                 "--core",
                 Integer.toString(settings.clientCore())));
     if (settings.packed()) {
-      arguments.add("--packed");
+      options.add("--packed");
     }
     if (settings.hugePages()) {
-      arguments.add("--huge-pages");
+      options.add("--huge-pages");
     }
-    final ProcessBuilder builder =
-        new ProcessBuilder(JvmCommand.of(arguments))
-            .redirectOutput(output.toFile())
-            .redirectError(errors.toFile())
-            .redirectInput(new File("/dev/null"));
-    builder.environment().putAll(environment);
-    process = builder.start();
+    return options;
   }
 
-  LoadProgress progress() {
+  /** What the client tells while it runs. */
+  public LoadProgress progress() {
     return progress;
   }
 
   /** Waits until the client has connected and sends requests. */
-  void awaitRunning(final TemporaryPair pair) {
+  public void awaitRunning(final TemporaryPair pair) {
     final long deadlineNs = System.nanoTime() + CONNECT_LIMIT_NS;
     while (progress.state() == LoadProgress.State.CONNECTING) {
       check();
@@ -89,14 +111,14 @@ final class DemoClient implements AutoCloseable {
   }
 
   /** Throws when the client has given up, with what it said. */
-  void check() {
+  public void check() {
     if (!process.isAlive() || progress.state() == LoadProgress.State.FAILED) {
       throw new CommandFailedException("the load client gave up: " + said());
     }
   }
 
   /** Ends the load and waits until everything was read back; the client's result. */
-  JsonNode finish() {
+  public JsonNode finish() {
     progress.command(LoadProgress.COMMAND_FINISH);
     try {
       if (!process.waitFor(END_LIMIT_MINUTES, TimeUnit.MINUTES)) {

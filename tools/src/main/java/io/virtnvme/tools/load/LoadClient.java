@@ -11,6 +11,7 @@ import io.virtnvme.ipc.virtio.DriverQueue;
 import io.virtnvme.ipc.virtio.VirtioFeature;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.concurrent.locks.LockSupport;
 import org.HdrHistogram.Histogram;
 
 /**
@@ -20,6 +21,9 @@ import org.HdrHistogram.Histogram;
 final class LoadClient implements AutoCloseable {
   /** Shorter gaps between completions are no blackout of anything. */
   static final long GAP_LEAST_NS = 100_000;
+
+  /** With pauses, gaps begin to count at so many of them. */
+  private static final int GAP_PAUSES = 10;
 
   private static final int QUEUE_SIZE_LEAST = 128;
   private static final int FLUSH_ONE_IN = 256;
@@ -35,6 +39,7 @@ final class LoadClient implements AutoCloseable {
   private final BlockChecker checker;
   private final Histogram latencies = new Histogram(1, LATENCY_MAX_NS, 3);
   private final int queueSize;
+  private final long gapLeastNs;
   private final RequestTable[] tables;
 
   private long randomState;
@@ -43,6 +48,7 @@ final class LoadClient implements AutoCloseable {
   private long readBackBlocks;
   private int outstanding;
   private long lastCompletionNs;
+  private long lastBurstNs;
   private long nextReconnectCheckNs;
   private long reconnects;
   private long ios;
@@ -57,6 +63,7 @@ final class LoadClient implements AutoCloseable {
     this.progress = progress;
     this.queueSize =
         Math.max(QUEUE_SIZE_LEAST, Integer.highestOneBit(settings.queueDepth() * 2 - 1));
+    this.gapLeastNs = Math.max(GAP_LEAST_NS, GAP_PAUSES * settings.thinkNs());
     this.checker = new BlockChecker(settings.salt(), settings.blockCount());
     this.randomState = settings.seed() == 0 ? 1 : settings.seed();
     final int ioBytesMax = settings.ioBlocksMax() * BlockPattern.BLOCK_BYTES;
@@ -109,7 +116,11 @@ final class LoadClient implements AutoCloseable {
     progress.state(LoadProgress.State.RUNNING);
     String message = "";
     try {
-      while (progress.command() == LoadProgress.COMMAND_RUN && errors == 0) {
+      while (progress.command() != LoadProgress.COMMAND_FINISH && errors == 0) {
+        if (progress.command() == LoadProgress.COMMAND_RECONNECT) {
+          progress.command(LoadProgress.COMMAND_RUN);
+          reconnect();
+        }
         step(true);
       }
       drain();
@@ -148,18 +159,23 @@ final class LoadClient implements AutoCloseable {
     } else if (outstanding > 0 && nowNs - lastCompletionNs > RECONNECT_CHECK_NS) {
       onStall(nowNs);
     }
-    if (submit) {
+    if (submit && nowNs - lastBurstNs >= settings.thinkNs()) {
+      lastBurstNs = nowNs;
       for (int i = 0; i < tables.length; i++) {
         fill(i, nowNs);
       }
     }
     if (completed == 0) {
-      Thread.onSpinWait();
+      if (settings.thinkNs() == 0) {
+        Thread.onSpinWait();
+      } else {
+        LockSupport.parkNanos(settings.thinkNs());
+      }
     }
   }
 
   private void onCompletions(final long nowNs, final int completed) {
-    if (nowNs - lastCompletionNs >= GAP_LEAST_NS) {
+    if (nowNs - lastCompletionNs >= gapLeastNs) {
       progress.onGap(lastCompletionNs, nowNs, outstanding + completed);
     }
     progress.onBatch(nowNs, completed, ios, bytes, errors, checker.verifiedBlocks());
@@ -351,13 +367,18 @@ final class LoadClient implements AutoCloseable {
     }
     nextReconnectCheckNs = nowNs + RECONNECT_CHECK_NS;
     if (!frontEnd.isConnected()) {
-      try {
-        frontEnd.reconnect();
-        reconnects++;
-      } catch (final VhostUserFrontEndException e) {
-        if (!e.disconnected()) {
-          throw new LoadException("cannot reconnect: " + e.getMessage());
-        }
+      reconnect();
+    }
+  }
+
+  /** One attempt; when nobody is there, the next stall leads to the next one. */
+  private void reconnect() {
+    try {
+      frontEnd.reconnect();
+      reconnects++;
+    } catch (final VhostUserFrontEndException e) {
+      if (!e.disconnected()) {
+        throw new LoadException("cannot reconnect: " + e.getMessage());
       }
     }
   }

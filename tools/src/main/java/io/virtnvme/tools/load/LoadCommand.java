@@ -4,6 +4,7 @@ import io.virtnvme.ipc.vhostuser.VhostUserFrontEndException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
+import java.util.concurrent.TimeUnit;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -60,6 +61,12 @@ public final class LoadCommand implements Callable<Integer> {
   private int core;
 
   @Option(
+      names = "--think-us",
+      defaultValue = "0",
+      description = "Pause between looks, for clients that share a core; 0 = poll.")
+  private int thinkUs;
+
+  @Option(
       names = "--stall-limit-ms",
       defaultValue = "30000",
       description = "Without a completion for so long the disk counts as dead.")
@@ -74,6 +81,7 @@ public final class LoadCommand implements Callable<Integer> {
     check("--queue-depth", queueDepth, 1, 1024);
     check("--queues", queueCount, 1, 64);
     check("--io-blocks-max", ioBlocksMax, 1, 256);
+    check("--think-us", thinkUs, 0, 1_000_000);
     check("--read-percent", readPercent, 0, 100);
     check("--memory", memoryMegabytes, 0, 65_536);
     final LoadSettings settings =
@@ -91,6 +99,7 @@ public final class LoadCommand implements Callable<Integer> {
             seed,
             System.nanoTime() ^ ProcessHandle.current().pid(),
             core,
+            TimeUnit.MICROSECONDS.toNanos(thinkUs),
             stallLimitMs);
     try (LoadProgress progress = LoadProgress.open(progressPath)) {
       return run(settings, progress);

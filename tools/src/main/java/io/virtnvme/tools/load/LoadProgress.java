@@ -60,6 +60,11 @@ public final class LoadProgress implements AutoCloseable {
   /** End the load, read everything back, print the result. */
   public static final long COMMAND_FINISH = 1;
 
+  /**
+   * Hang up and connect again with what is in flight; the client goes back to running by itself.
+   */
+  public static final long COMMAND_RECONNECT = 2;
+
   public static final long MAGIC = 0x5353455247525056L;
   static final int MAGIC_OFFSET = 0;
   static final int STATE_OFFSET = MAGIC_OFFSET + Long.BYTES;

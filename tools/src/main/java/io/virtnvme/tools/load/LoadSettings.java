@@ -18,6 +18,7 @@ import java.nio.file.Path;
  * @param seed of the order of requests
  * @param salt of the data written; differs from run to run
  * @param core where the polling thread runs, -1 for anywhere
+ * @param thinkNs pause after each look that found nothing, and between two bursts; 0 polls
  * @param stallLimitMs time without a completion after which the disk counts as dead
  */
 public record LoadSettings(
@@ -34,4 +35,5 @@ public record LoadSettings(
     long seed,
     long salt,
     int core,
+    long thinkNs,
     int stallLimitMs) {}

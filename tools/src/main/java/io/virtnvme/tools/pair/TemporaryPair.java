@@ -16,15 +16,16 @@ import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 
 /**
- * Master and slaves in a run directory of their own, with one disk. {@link #close} ends every
- * process that works on that directory and removes all files, whatever went before; it may be
- * called from the shutdown hook at any moment.
+ * Master and slaves in a run directory of their own, with one disk or with those that the caller
+ * makes. {@link #close} ends every process that works on that directory and removes all files,
+ * whatever went before; it may be called from the shutdown hook at any moment.
  */
 public final class TemporaryPair implements AutoCloseable {
   private static final String BDEV_NAME = "disk";
@@ -36,6 +37,8 @@ public final class TemporaryPair implements AutoCloseable {
   private static final int LOG_LINES_SHOWN = 12;
 
   private final PairSettings settings;
+  private final List<String> options;
+  private final int standbyCount;
   private final Map<String, String> environment;
   private final RunDirectory runDirectory;
   private final Path log;
@@ -50,10 +53,36 @@ public final class TemporaryPair implements AutoCloseable {
    */
   public TemporaryPair(final PairSettings settings, final Map<String, String> environment)
       throws IOException {
+    this(
+        Path.of("/tmp"),
+        List.of("--cores", Integer.toString(settings.slaveCore())),
+        settings.standbyCount(),
+        settings,
+        environment);
+  }
+
+  /**
+   * A pair whose disks the caller makes with {@link #call}; {@link #createDisk} is not for it.
+   *
+   * @param parent takes the run directory; short, since the sockets' paths must fit 107 bytes
+   * @param options of {@code virtnvme up}, without run directory and standbys; there is one
+   */
+  public TemporaryPair(final Path parent, final List<String> options) throws IOException {
+    this(parent, options, 1, null, Map.of());
+  }
+
+  private TemporaryPair(
+      final Path parent,
+      final List<String> options,
+      final int standbyCount,
+      final PairSettings settings,
+      final Map<String, String> environment)
+      throws IOException {
     this.settings = settings;
+    this.options = List.copyOf(options);
+    this.standbyCount = standbyCount;
     this.environment = Map.copyOf(environment);
-    // Short: the sockets below it must fit 107 bytes.
-    this.runDirectory = RunDirectory.of(Files.createTempDirectory(Path.of("/tmp"), "vn-"));
+    this.runDirectory = RunDirectory.of(Files.createTempDirectory(parent, "vn-"));
     this.log = runDirectory.path().resolve("up.log");
   }
 
@@ -66,48 +95,78 @@ public final class TemporaryPair implements AutoCloseable {
     return log;
   }
 
-  /** Starts the master and waits until it answers. */
+  /** Starts the master, also after the one before was killed. */
   public synchronized void startMaster() throws IOException {
     if (closed) {
       throw new CommandFailedException("stopped before the master was started");
     }
-    final List<String> command =
-        JvmCommand.of(
+    hangUp();
+    final List<String> arguments =
+        new ArrayList<>(
             List.of(
                 "up",
                 "--run-dir",
                 runDirectory.path().toString(),
-                "--cores",
-                Integer.toString(settings.slaveCore()),
                 "--standby",
-                Integer.toString(settings.standbyCount())));
+                Integer.toString(standbyCount)));
+    arguments.addAll(options);
     final ProcessBuilder builder =
-        new ProcessBuilder(command)
+        new ProcessBuilder(JvmCommand.of(arguments))
             .redirectErrorStream(true)
-            .redirectOutput(log.toFile())
+            .redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile()))
             .redirectInput(new File("/dev/null"));
     builder.environment().putAll(environment);
     master = builder.start();
   }
 
-  /** Waits until the master answers calls. */
+  private void hangUp() {
+    if (rpc != null) {
+      rpc.close();
+      rpc = null;
+    }
+  }
+
+  /** Waits until the master that was started last answers calls. */
   public void awaitMaster() throws IOException {
     final long deadlineNs = System.nanoTime() + START_LIMIT_NS;
-    while (rpc == null) {
+    while (!isAnswering()) {
       checkMaster();
-      if (Files.exists(runDirectory.rpcSocket())) {
-        try {
-          rpc = runDirectory.connect(RPC_TIMEOUT);
-        } catch (final IOException e) {
-          // Bound but not listening yet; the deadline below ends this.
-          rpc = null;
-        }
-      }
       if (System.nanoTime() - deadlineNs > 0) {
         throw new CommandFailedException("the master did not answer in time:\n" + logTail());
       }
       LockSupport.parkNanos(POLL_NS);
     }
+  }
+
+  /** A dead master's socket may still be there: only the word of this one counts. */
+  private boolean isAnswering() {
+    if (!Files.exists(runDirectory.rpcSocket())) {
+      return false;
+    }
+    try {
+      rpc = runDirectory.connect(RPC_TIMEOUT);
+      final JsonNode status = rpc.call("virtnvme_get_status", null);
+      if (status.path("master").path("pid").asLong() == master.pid()) {
+        return true;
+      }
+    } catch (final IOException e) {
+      // Bound but not listening yet, or nobody is behind it; the caller's deadline ends this.
+      hangUp();
+      return false;
+    }
+    hangUp();
+    return false;
+  }
+
+  /**
+   * Calls a method of the master.
+   *
+   * @param params null for none
+   * @throws IOException when nobody answers; an error answer is an {@link
+   *     io.virtnvme.master.rpc.RpcException}
+   */
+  public JsonNode call(final String method, final ObjectNode params) throws IOException {
+    return rpc.call(method, params);
   }
 
   void checkMaster() {
@@ -149,7 +208,8 @@ public final class TemporaryPair implements AutoCloseable {
     return bdev.put("filename", file.toString()).put("block_size", PairSettings.BLOCK_BYTES);
   }
 
-  private static void createFile(final Path file, final long lengthBytes) {
+  /** Makes a file with all its blocks. */
+  public static void createFile(final Path file, final long lengthBytes) {
     final int fd = Fds.open(file.toString(), Fds.O_RDWR | Fds.O_CREAT | Fds.O_EXCL, 0600);
     try {
       Fds.allocate(fd, lengthBytes);
@@ -190,7 +250,7 @@ public final class TemporaryPair implements AutoCloseable {
       }
       standby |= state.equals("standby") && pid != deadPid;
     }
-    return standby || settings.standbyCount() == 0 ? active : 0;
+    return standby || standbyCount == 0 ? active : 0;
   }
 
   /** The process that serves the disk; 0 while none does. */
@@ -254,9 +314,7 @@ public final class TemporaryPair implements AutoCloseable {
       return;
     }
     closed = true;
-    if (rpc != null) {
-      rpc.close();
-    }
+    hangUp();
     if (master != null) {
       master.destroy();
       awaitEnd(master);

@@ -1,0 +1,287 @@
+package io.virtnvme.tools.chaos;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.virtnvme.tools.CommandFailedException;
+import io.virtnvme.tools.demo.Leftovers;
+import io.virtnvme.tools.load.LoadProgress;
+import io.virtnvme.tools.pair.TemporaryPair;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Random;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+
+/**
+ * One campaign from start to end. {@link #run} on the main thread; {@link #close} from there or
+ * from the shutdown hook.
+ */
+final class Campaign implements AutoCloseable {
+  private static final long TICK_NS = TimeUnit.SECONDS.toNanos(1);
+  private static final long POLL_NS = TimeUnit.MILLISECONDS.toNanos(20);
+  private static final long STANDBY_LIMIT_NS = TimeUnit.SECONDS.toNanos(180);
+  private static final long SETTLE_NS = TimeUnit.MILLISECONDS.toNanos(400);
+  private static final long REST_NS_MAX = TimeUnit.MILLISECONDS.toNanos(1500);
+
+  /** A pause that begins up to this long after the fault's last step still belongs to it. */
+  private static final long GAP_START_NS = TimeUnit.MILLISECONDS.toNanos(50);
+
+  private final ChaosSettings settings;
+  private final PrintWriter err;
+  private final Random random;
+  private final List<Disk> disks =
+      List.of(
+          new Disk(DiskGroup.MEMORY, false),
+          new Disk(DiskGroup.MEMORY, true),
+          new Disk(DiskGroup.FILE, false),
+          new Disk(DiskGroup.FILE, true));
+  private final List<FaultResult> results = new ArrayList<>();
+  private final List<Long> ticks = new ArrayList<>();
+  private final Map<FaultKind, String> obstacles = new EnumMap<>(FaultKind.class);
+  private final List<FaultKind> deck = new ArrayList<>();
+  private Path diskFolder;
+  private volatile TemporaryPair pair;
+  private volatile boolean closed;
+  private Faults faults;
+  private long startNs;
+  private long lastTickNs;
+  private long lastTickIos;
+  private long recoveries;
+  private long resubmitted;
+  private long warm;
+
+  Campaign(final ChaosSettings settings, final PrintWriter err) {
+    this.settings = settings;
+    this.err = err;
+    this.random = new Random(settings.seed());
+  }
+
+  CampaignReport run() throws IOException {
+    final long startedAtMs = System.currentTimeMillis();
+    final Path parent =
+        settings.privateFolder() == null ? Path.of("/tmp") : settings.privateFolder();
+    pair =
+        new TemporaryPair(
+            parent,
+            List.of(
+                "--cores",
+                Integer.toString(settings.slaveCore()),
+                "--hang-limit-ms",
+                Integer.toString(settings.hangLimitMs())));
+    diskFolder = Files.createTempDirectory(settings.out(), "disks-");
+    say("seed %d, run directory %s", settings.seed(), pair.runDirectory().path());
+    pair.startMaster();
+    pair.awaitMaster();
+    for (final Disk disk : disks) {
+      disk.create(pair, diskFolder, settings.blockCount());
+    }
+    pair.awaitStandby();
+    for (final Disk disk : disks) {
+      disk.startLoad(pair, settings.blockCount(), random.nextLong(), settings.clientCore());
+    }
+    startNs = System.nanoTime();
+    lastTickNs = startNs;
+    faults = new Faults(settings, pair, disks, random);
+    for (final FaultKind kind : settings.kinds()) {
+      final String obstacle = Faults.obstacle(kind, settings);
+      if (!obstacle.isEmpty()) {
+        obstacles.put(kind, obstacle);
+      }
+    }
+    injectUntil(startNs + TimeUnit.SECONDS.toNanos(settings.seconds()));
+    countRecoveries();
+    final double loadSeconds = (System.nanoTime() - startNs) / 1e9;
+    say("load done; reading every disk back");
+    final List<JsonNode> clients = new ArrayList<>();
+    for (final Disk disk : disks) {
+      clients.add(disk.client().finish());
+    }
+    return new CampaignReport(
+        settings,
+        startedAtMs,
+        loadSeconds,
+        disks.stream().map(Disk::name).toList(),
+        clients,
+        results,
+        ticks,
+        obstacles,
+        recoveries,
+        warm,
+        resubmitted);
+  }
+
+  private void injectUntil(final long endNs) throws IOException {
+    int dead = 0;
+    while (System.nanoTime() - endNs < 0) {
+      final int slave = awaitStandby(dead);
+      final FaultKind kind = draw();
+      watchFor((long) (random.nextDouble() * REST_NS_MAX));
+      dead = strike(kind, slave);
+    }
+    awaitStandby(dead);
+    watchFor(TICK_NS);
+  }
+
+  /** Each kind as often as its share says, in an order that the seed decides. */
+  private FaultKind draw() {
+    if (deck.isEmpty()) {
+      for (final FaultKind kind : settings.kinds()) {
+        if (!obstacles.containsKey(kind)) {
+          deck.addAll(Collections.nCopies(kind.share(), kind));
+        }
+      }
+      if (deck.isEmpty()) {
+        throw new CommandFailedException("this machine can do none of the faults: " + obstacles);
+      }
+      Collections.shuffle(deck, random);
+    }
+    return deck.remove(deck.size() - 1);
+  }
+
+  private int awaitStandby(final int deadPid) throws IOException {
+    final long deadlineNs = System.nanoTime() + STANDBY_LIMIT_NS;
+    for (; ; ) {
+      final int pid = pair.activePidWithStandby(deadPid);
+      if (pid != 0) {
+        return pid;
+      }
+      if (System.nanoTime() - deadlineNs > 0) {
+        throw new CommandFailedException("no warm standby in time:\n" + pair.logTail());
+      }
+      watchFor(POLL_NS);
+    }
+  }
+
+  /** Returns the slave if it is dead now, which the master may not have noticed yet; else 0. */
+  private int strike(final FaultKind kind, final int slave) throws IOException {
+    if (kind == FaultKind.EVERYTHING
+        || kind == FaultKind.MASTER
+        || kind == FaultKind.MASTER_THEN_SLAVE) {
+      // The next master begins to count anew.
+      countRecoveries();
+    }
+    faults.strike(kind, slave);
+    final long struckNs = faults.struckNs();
+    final long doneNs = System.nanoTime();
+    for (final Disk disk : disks) {
+      final LoadProgress progress = disk.client().progress();
+      while (progress.lastCompletionNs() - doneNs < SETTLE_NS) {
+        disk.client().check();
+        LockSupport.parkNanos(POLL_NS);
+      }
+    }
+    record(kind, struckNs, doneNs);
+    return Faults.isAlive(slave) ? 0 : slave;
+  }
+
+  private void record(final FaultKind kind, final long struckNs, final long doneNs) {
+    final Map<DiskGroup, FaultResult.Felt> felt = new EnumMap<>(DiskGroup.class);
+    for (final DiskGroup group : DiskGroup.values()) {
+      felt.put(group, felt(group, struckNs, doneNs));
+    }
+    final FaultResult result =
+        new FaultResult(
+            kind,
+            results.size() + 1,
+            TimeUnit.NANOSECONDS.toMillis(struckNs - startNs),
+            felt,
+            faults.note());
+    results.add(result);
+    say(
+        "%7.1f s  fault %d: %s, blackout %.2f ms (memory), %.2f ms (file)%s",
+        result.atMs() / 1e3,
+        result.number(),
+        kind.label(),
+        felt.get(DiskGroup.MEMORY).blackoutMs(),
+        felt.get(DiskGroup.FILE).blackoutMs(),
+        result.note().isEmpty() ? "" : " (" + result.note() + ")");
+  }
+
+  private FaultResult.Felt felt(final DiskGroup group, final long struckNs, final long doneNs) {
+    long blackoutNs = 0;
+    final int[] counts = new int[FaultResult.BEFORE_MS + FaultResult.AFTER_MS];
+    for (final Disk disk : disks) {
+      if (disk.group() == group) {
+        final LoadProgress progress = disk.client().progress();
+        blackoutNs =
+            Math.max(blackoutNs, progress.blackoutNs(struckNs, doneNs - struckNs + GAP_START_NS));
+        final int[] own =
+            progress.iosPerMilli(struckNs, FaultResult.BEFORE_MS, FaultResult.AFTER_MS);
+        for (int i = 0; i < counts.length; i++) {
+          counts[i] += own[i];
+        }
+      }
+    }
+    return new FaultResult.Felt(blackoutNs / 1e6, Arrays.stream(counts).boxed().toList());
+  }
+
+  private void countRecoveries() throws IOException {
+    for (final JsonNode recovery : pair.recoveries()) {
+      recoveries++;
+      warm += recovery.path("warm").asBoolean() ? 1 : 0;
+      resubmitted += recovery.path("resubmitted").asLong();
+    }
+  }
+
+  private void watchFor(final long ns) {
+    final long deadlineNs = System.nanoTime() + ns;
+    for (; ; ) {
+      final long nowNs = System.nanoTime();
+      disks.forEach(disk -> disk.client().check());
+      while (nowNs - lastTickNs >= TICK_NS) {
+        tick();
+      }
+      final long leftNs = deadlineNs - nowNs;
+      if (leftNs <= 0) {
+        return;
+      }
+      LockSupport.parkNanos(Math.min(leftNs, POLL_NS));
+    }
+  }
+
+  private void tick() {
+    long ios = 0;
+    for (final Disk disk : disks) {
+      ios += disk.client().progress().ios();
+    }
+    ticks.add(ios - lastTickIos);
+    lastTickIos = ios;
+    lastTickNs += TICK_NS;
+  }
+
+  private void say(final String format, final Object... arguments) {
+    if (!closed) {
+      err.println(String.format(Locale.ROOT, format, arguments));
+      err.flush();
+    }
+  }
+
+  /** Whether everything was ended already, for good or from the shutdown hook. */
+  boolean isClosed() {
+    return closed;
+  }
+
+  @Override
+  public synchronized void close() {
+    closed = true;
+    disks.forEach(Disk::close);
+    if (pair != null) {
+      pair.close();
+    }
+    try {
+      if (diskFolder != null) {
+        Leftovers.delete(diskFolder);
+      }
+    } catch (final IOException e) {
+      err.println("cannot remove " + diskFolder + ": " + e.getMessage());
+    }
+  }
+}

@@ -1,0 +1,107 @@
+package io.virtnvme.tools.chaos;
+
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.virtnvme.tools.demo.DemoClient;
+import io.virtnvme.tools.pair.TemporaryPair;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+
+/** One disk of a campaign, with the client that keeps it busy. Main thread. */
+final class Disk {
+  private static final int QUEUE_DEPTH = 16;
+  private static final int QUEUE_COUNT = 2;
+  private static final int THINK_US = 50;
+  private static final int STALL_LIMIT_MS = 90_000;
+
+  private final String name;
+  private final DiskGroup group;
+  private final boolean packed;
+  private DemoClient client;
+
+  Disk(final DiskGroup group, final boolean packed) {
+    this.name = (group == DiskGroup.MEMORY ? "mem" : "uring") + (packed ? "-packed" : "-split");
+    this.group = group;
+    this.packed = packed;
+  }
+
+  String name() {
+    return name;
+  }
+
+  DiskGroup group() {
+    return group;
+  }
+
+  DemoClient client() {
+    return client;
+  }
+
+  /**
+   * Makes disk and controller.
+   *
+   * @param folder takes the file of a file disk
+   */
+  void create(final TemporaryPair pair, final Path folder, final int blockCount)
+      throws IOException {
+    final ObjectNode bdev = JsonNodeFactory.instance.objectNode().put("name", name);
+    bdev.put("block_size", ChaosSettings.BLOCK_BYTES);
+    if (group == DiskGroup.MEMORY) {
+      pair.call("bdev_malloc_create", bdev.put("num_blocks", blockCount));
+    } else {
+      final Path file = folder.resolve(name + ".img");
+      TemporaryPair.createFile(file, (long) blockCount * ChaosSettings.BLOCK_BYTES);
+      pair.call("bdev_uring_create", bdev.put("filename", file.toString()));
+    }
+    pair.call(
+        "vhost_create_blk_controller",
+        JsonNodeFactory.instance
+            .objectNode()
+            .put("ctrlr", name)
+            .put("dev_name", name)
+            .put("packed_ring", packed)
+            .put("num_queues", QUEUE_COUNT));
+  }
+
+  /** Starts the load and waits until it runs. */
+  void startLoad(final TemporaryPair pair, final int blockCount, final long seed, final int core)
+      throws IOException {
+    final List<String> options =
+        new ArrayList<>(
+            List.of(
+                "--blocks",
+                Integer.toString(blockCount),
+                "--queue-depth",
+                Integer.toString(QUEUE_DEPTH),
+                "--queues",
+                Integer.toString(QUEUE_COUNT),
+                "--seed",
+                Long.toString(seed),
+                "--think-us",
+                Integer.toString(THINK_US),
+                "--core",
+                Integer.toString(core),
+                "--stall-limit-ms",
+                Integer.toString(STALL_LIMIT_MS)));
+    if (packed) {
+      options.add("--packed");
+    }
+    client =
+        new DemoClient(
+            pair.runDirectory().path(),
+            "load-" + name,
+            pair.runDirectory().controllerSocket(name),
+            options,
+            Map.of());
+    client.awaitRunning(pair);
+  }
+
+  void close() {
+    if (client != null) {
+      client.close();
+    }
+  }
+}
