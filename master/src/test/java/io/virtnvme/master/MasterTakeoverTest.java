@@ -299,6 +299,32 @@ class MasterTakeoverTest {
     standby.close();
   }
 
+  @Test
+  void shouldNotLetANewcomerWaitForASeatThatIsNotHandedBackYet() throws Exception {
+    final FakeSlave owner =
+        startWithOwner(context(runDirectory, processes).leaveSlavesOnStop(true));
+    try (FrontEndPeer guest = connect()) {
+      guest.send(MESSAGE);
+      final long session = owner.expect(RelayMessageType.RELAY).id();
+      owner.reply(session, 1, 1, new byte[] {1});
+      guest.receive(1);
+      master.close();
+      owner.disconnect();
+      final CompletableFuture<Master> launched =
+          CompletableFuture.supplyAsync(() -> Master.launch(context(runDirectory, processes)));
+      await().until(this::isListening);
+      // Started by the dead master, and quicker than the owner.
+      final FakeSlave newcomer = slave(processes.create()).hello();
+      newcomer.expect(RelayMessageType.WELCOME);
+      owner.handBack(false, 0);
+      newcomer.expect(RelayMessageType.SEAT);
+      assertTrue(newcomer.received().contains(RelayMessageType.SESSION), "a seat with its session");
+      master = launched.get(20, TimeUnit.SECONDS);
+      newcomer.close();
+    }
+    owner.close();
+  }
+
   private boolean isListening() {
     final int stranger = processes.create();
     processes.connecting(stranger);

@@ -23,6 +23,7 @@ import io.virtnvme.master.rpc.RpcException;
 import io.virtnvme.master.rpc.UpgradeInfo;
 import io.virtnvme.master.rpc.UpgradeSpec;
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
@@ -57,6 +58,10 @@ public final class Supervisor implements Slaves.Events, Seats.Actions, Watchdog.
   private final Shutdown shutdown;
   private final Upgrade upgrade;
   private final CompletableFuture<Void> adopted = new CompletableFuture<>();
+
+  /** Started by the master before, and connected while others still hand back. */
+  private final List<Slave> newcomers = new ArrayList<>();
+
   private Listener slaveListener;
   private boolean changed = true;
 
@@ -120,6 +125,8 @@ public final class Supervisor implements Slaves.Events, Seats.Actions, Watchdog.
     for (final FrontEndSession session : List.copyOf(relay.sessions())) {
       relay.resume(session);
     }
+    newcomers.stream().filter(slave -> slave.state().isLive()).forEach(seats::assign);
+    newcomers.clear();
     seats.fillVacant();
     touch();
     adopted.complete(null);
@@ -244,10 +251,13 @@ public final class Supervisor implements Slaves.Events, Seats.Actions, Watchdog.
     } else if (slave.isAdopting()) {
       slave.claimedSeats().addAll(ownedSeats);
       seats.all().forEach(seat -> slave.watchedSeats().add(seat.id()));
-    } else if (ownedSeats.isEmpty()) {
+    } else if (!ownedSeats.isEmpty()) {
+      throw new RelayFormatException("a new slave owns seats: " + ownedSeats);
+    } else if (adoption.isDone()) {
       seats.assign(slave);
     } else {
-      throw new RelayFormatException("a new slave owns seats: " + ownedSeats);
+      // Disks and sessions that are yet to be handed back must reach it before their seat does.
+      newcomers.add(slave);
     }
   }
 
