@@ -98,7 +98,7 @@ final class SlaveSessions {
                 world.plan().packed() ? DESCRIPTION_PACKED : DESCRIPTION_SPLIT,
                 segment,
                 disk,
-                new OwnedRings(seat)));
+                seat::rings));
     entries.put(id, entry);
     return entry;
   }

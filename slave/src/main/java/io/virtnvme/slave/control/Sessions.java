@@ -13,6 +13,7 @@ import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.slave.reactor.PreparedSession;
 import io.virtnvme.slave.reactor.Seat;
 import io.virtnvme.slave.session.Answer;
+import io.virtnvme.slave.session.RingHost;
 import io.virtnvme.slave.session.SessionException;
 import io.virtnvme.slave.session.VhostUserSession;
 import java.util.ArrayList;
@@ -127,7 +128,7 @@ final class Sessions {
       final SessionSegment segment = SessionSegment.open(segments, id);
       final VhostUserSession session =
           new VhostUserSession(
-              id, description, segment, volume.bdev(), new SeatRings(seats, description.seat()));
+              id, description, segment, volume.bdev(), () -> rings(description.seat()));
       final SessionEntry entry = new SessionEntry(id, description, segment, session, frontEndFd);
       entries.put(id, entry);
       return entry;
@@ -136,6 +137,11 @@ final class Sessions {
       failToMaster(id, e.getMessage());
       return null;
     }
+  }
+
+  private RingHost rings(final int seatId) {
+    final Seat seat = seats.get(seatId);
+    return seat == null ? RingHost.NONE : seat.rings();
   }
 
   /**

@@ -3,17 +3,11 @@ package io.virtnvme.slave.reactor;
 import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.slave.bdev.ReactorIo;
 import io.virtnvme.slave.session.RingHost;
-import io.virtnvme.slave.virtqueue.DirtyLog;
-import io.virtnvme.slave.virtqueue.GuestMemory;
-import io.virtnvme.slave.virtqueue.QueueSetup;
 import java.util.Arrays;
 import java.util.function.Supplier;
 
-/**
- * A seat that this process waits for or owns, as the control thread sees it. As a {@link RingHost}
- * it spreads a session's rings over the seat's reactors.
- */
-public final class Seat implements RingHost, AutoCloseable {
+/** A seat that this process waits for or owns, as the control thread sees it. */
+public final class Seat implements AutoCloseable {
   private final int id;
   private final int[] cores;
   private final SeatSegment segment;
@@ -40,14 +34,23 @@ public final class Seat implements RingHost, AutoCloseable {
     this.segment = segment;
     this.threads = new SeatThread[segment.reactorCount()];
     final Reactor[] reactors = new Reactor[threads.length];
-    final SeatTakeover takeover = new SeatTakeover(id, segment, warm, threads, events);
-    for (int i = 0; i < threads.length; i++) {
+    for (int i = 0; i < reactors.length; i++) {
       reactors[i] = new Reactor(segment.reactorAddress(i), idleSpinNs, ioFactory.get(), events);
-      threads[i] =
-          new SeatThread(
-              i, i < cores.length ? cores[i] : -1, warm, segment, reactors[i], takeover, events);
     }
     this.rings = new ReactorRings(reactors, events);
+    final SeatTakeover takeover = new SeatTakeover(id, segment, warm, threads, events);
+    for (int i = 0; i < threads.length; i++) {
+      threads[i] =
+          new SeatThread(
+              i,
+              i < cores.length ? cores[i] : -1,
+              warm,
+              segment,
+              reactors[i],
+              rings.prepared(i),
+              takeover,
+              events);
+    }
     for (final SeatThread thread : threads) {
       thread.start();
     }
@@ -78,52 +81,17 @@ public final class Seat implements RingHost, AutoCloseable {
    * already: the caller starts the rings itself.
    */
   public boolean prepare(final PreparedSession session) {
-    boolean prepared = true;
-    for (int i = 0; i < threads.length; i++) {
-      final int reactor = i;
-      prepared &=
-          threads[i].prepare(
-              session, setup -> rings.indexOf(setup.sessionId(), setup.queueIndex()) == reactor);
-    }
-    return prepared;
+    return rings.prepare(session);
   }
 
   /** Forgets what was prepared for a session that ended. */
   public void forget(final long sessionId) {
-    for (final SeatThread thread : threads) {
-      thread.forget(sessionId);
-    }
+    rings.forget(sessionId);
   }
 
-  @Override
-  public void start(final QueueSetup setup) {
-    rings.start(setup);
-  }
-
-  @Override
-  public void stop(final long sessionId, final int queueIndex, final Stopped whenStopped) {
-    rings.stop(sessionId, queueIndex, whenStopped);
-  }
-
-  @Override
-  public void update(
-      final long sessionId,
-      final GuestMemory memory,
-      final DirtyLog log,
-      final long features,
-      final Runnable whenDone) {
-    rings.update(sessionId, memory, log, features, whenDone);
-  }
-
-  @Override
-  public void writeback(final long sessionId, final boolean on, final Runnable whenDone) {
-    rings.writeback(sessionId, on, whenDone);
-  }
-
-  @Override
-  public void updateCall(
-      final long sessionId, final int queueIndex, final int callFd, final Runnable whenDone) {
-    rings.updateCall(sessionId, queueIndex, callFd, whenDone);
+  /** Its running rings, as far as there are any: none while the seat is not ours. */
+  public RingHost rings() {
+    return isOwned() ? rings : RingHost.NONE;
   }
 
   /**

@@ -3,8 +3,6 @@ package io.virtnvme.slave.reactor;
 import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.ipc.sys.RobustMutex;
 import io.virtnvme.ipc.sys.Threads;
-import io.virtnvme.slave.virtqueue.QueueSetup;
-import java.util.function.Predicate;
 
 /**
  * A reactor's thread: waits for the reactor's robust mutex, starts the rings that were prepared for
@@ -30,7 +28,6 @@ final class SeatThread extends Thread {
   private final Reactor reactor;
   private final SeatTakeover takeover;
   private final ReactorEvents events;
-
   private final PreparedRings prepared;
   private volatile boolean owning;
   private volatile boolean stopRequested;
@@ -42,6 +39,7 @@ final class SeatThread extends Thread {
       final boolean warm,
       final SeatSegment segment,
       final Reactor reactor,
+      final PreparedRings prepared,
       final SeatTakeover takeover,
       final ReactorEvents events) {
     super("reactor-" + index);
@@ -51,7 +49,7 @@ final class SeatThread extends Thread {
     this.warm = warm;
     this.mutex = segment.mutex(index);
     this.reactor = reactor;
-    this.prepared = new PreparedRings(reactor);
+    this.prepared = prepared;
     this.takeover = takeover;
     this.events = events;
   }
@@ -67,14 +65,6 @@ final class SeatThread extends Thread {
   void requestStop() {
     stopRequested = true;
     reactor.execute(() -> {});
-  }
-
-  boolean prepare(final PreparedSession session, final Predicate<QueueSetup> mine) {
-    return prepared.prepare(session, mine);
-  }
-
-  void forget(final long sessionId) {
-    prepared.forget(sessionId);
   }
 
   @Override
@@ -128,8 +118,7 @@ final class SeatThread extends Thread {
     while (!(stopping && reactor.rings().started().length == 0)) {
       final long nowNs = System.nanoTime();
       // At real-time priority, polling keeps the core from the dying owner that a fence waits for,
-      // and from the kernel's own
-      // workers that finish direct writes.
+      // and from the kernel's own workers, which finish direct writes.
       if (dropNs != 0 && (nowNs > dropNs || reactor.rings().anyNeedsKernel())) {
         Threads.dropToNormal();
         dropNs = 0;

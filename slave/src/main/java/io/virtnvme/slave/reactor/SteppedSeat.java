@@ -2,9 +2,6 @@ package io.virtnvme.slave.reactor;
 
 import io.virtnvme.slave.bdev.ReactorIo;
 import io.virtnvme.slave.session.RingHost;
-import io.virtnvme.slave.virtqueue.DirtyLog;
-import io.virtnvme.slave.virtqueue.GuestMemory;
-import io.virtnvme.slave.virtqueue.QueueSetup;
 import java.util.function.Supplier;
 
 /**
@@ -12,9 +9,8 @@ import java.util.function.Supplier;
  * reactor has its seat and when it works. For simulations in one thread, on their own clock; never
  * sleeps.
  */
-public final class SteppedSeat implements RingHost, AutoCloseable {
+public final class SteppedSeat implements AutoCloseable {
   private final Reactor[] reactors;
-  private final PreparedRings[] prepared;
   private final boolean[] owned;
   private final ReactorRings rings;
 
@@ -27,38 +23,32 @@ public final class SteppedSeat implements RingHost, AutoCloseable {
   public SteppedSeat(
       final long[] seatBlocks, final Supplier<ReactorIo> ioFactory, final ReactorEvents events) {
     this.reactors = new Reactor[seatBlocks.length];
-    this.prepared = new PreparedRings[seatBlocks.length];
     this.owned = new boolean[seatBlocks.length];
     for (int i = 0; i < reactors.length; i++) {
       reactors[i] = new Reactor(seatBlocks[i], Long.MAX_VALUE, ioFactory.get(), events);
-      prepared[i] = new PreparedRings(reactors[i]);
     }
     this.rings = new ReactorRings(reactors, events);
   }
 
   /** As {@link Seat#prepare}. */
   public boolean prepare(final PreparedSession session) {
-    boolean all = true;
-    for (int i = 0; i < reactors.length; i++) {
-      final int reactor = i;
-      all &=
-          prepared[i].prepare(
-              session, setup -> rings.indexOf(setup.sessionId(), setup.queueIndex()) == reactor);
-    }
-    return all;
+    return rings.prepare(session);
   }
 
   /** As {@link Seat#forget}. */
   public void forget(final long sessionId) {
-    for (final PreparedRings each : prepared) {
-      each.forget(sessionId);
-    }
+    rings.forget(sessionId);
+  }
+
+  /** As {@link Seat#rings}. */
+  public RingHost rings() {
+    return isOwned() ? rings : RingHost.NONE;
   }
 
   /** A reactor got its mutex: it starts what was prepared for it. Reactor 0 is the first. */
   public void takeOver(final int reactor) {
     owned[reactor] = true;
-    prepared[reactor].start();
+    rings.prepared(reactor).start();
   }
 
   /** As {@link Seat#isOwned}. */
@@ -102,37 +92,6 @@ public final class SteppedSeat implements RingHost, AutoCloseable {
       }
     }
     return false;
-  }
-
-  @Override
-  public void start(final QueueSetup setup) {
-    rings.start(setup);
-  }
-
-  @Override
-  public void stop(final long sessionId, final int queueIndex, final Stopped whenStopped) {
-    rings.stop(sessionId, queueIndex, whenStopped);
-  }
-
-  @Override
-  public void update(
-      final long sessionId,
-      final GuestMemory memory,
-      final DirtyLog log,
-      final long features,
-      final Runnable whenDone) {
-    rings.update(sessionId, memory, log, features, whenDone);
-  }
-
-  @Override
-  public void updateCall(
-      final long sessionId, final int queueIndex, final int callFd, final Runnable whenDone) {
-    rings.updateCall(sessionId, queueIndex, callFd, whenDone);
-  }
-
-  @Override
-  public void writeback(final long sessionId, final boolean on, final Runnable whenDone) {
-    rings.writeback(sessionId, on, whenDone);
   }
 
   /** Gives back private memory and descriptors, rings that were left in the middle included. */

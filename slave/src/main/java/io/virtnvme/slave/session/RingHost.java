@@ -10,6 +10,42 @@ import io.virtnvme.slave.virtqueue.QueueSetup;
  */
 public interface RingHost {
   /**
+   * No rings: what a process has of a seat that it does not own. Starting does nothing, and
+   * everything else is done at once.
+   */
+  RingHost NONE =
+      new RingHost() {
+        @Override
+        public void start(final QueueSetup setup) {}
+
+        @Override
+        public void stop(final long sessionId, final int queueIndex, final Stopped whenStopped) {
+          whenStopped.onStopped(-1);
+        }
+
+        @Override
+        public void update(
+            final long sessionId,
+            final GuestMemory memory,
+            final DirtyLog log,
+            final long features,
+            final Runnable whenDone) {
+          whenDone.run();
+        }
+
+        @Override
+        public void updateCall(
+            final long sessionId, final int queueIndex, final int callFd, final Runnable whenDone) {
+          whenDone.run();
+        }
+
+        @Override
+        public void writeback(final long sessionId, final boolean on, final Runnable whenDone) {
+          whenDone.run();
+        }
+      };
+
+  /**
    * Hears that a ring stands still: nothing of it runs any more and every fetched request is
    * completed.
    */

@@ -4,6 +4,7 @@ import io.virtnvme.slave.virtqueue.DirtyLog;
 import io.virtnvme.slave.virtqueue.GuestMemory;
 import io.virtnvme.slave.virtqueue.QueueSetup;
 import java.util.Arrays;
+import java.util.function.Supplier;
 
 /**
  * The rings of one session as its {@link RingHost} has them: brings them from what runs to what is
@@ -20,10 +21,10 @@ final class RunningRings {
   private static final long BASE_MASK = 0xFFFF_FFFFL;
 
   private final long sessionId;
-  private final RingHost host;
+  private final Supplier<RingHost> host;
   private final QueueSetup[] running;
 
-  RunningRings(final long sessionId, final int queueCount, final RingHost host) {
+  RunningRings(final long sessionId, final int queueCount, final Supplier<RingHost> host) {
     this.sessionId = sessionId;
     this.host = host;
     this.running = new QueueSetup[queueCount];
@@ -34,7 +35,7 @@ final class RunningRings {
     for (int i = 0; i < running.length; i++) {
       if (running[i] == null && wanted[i] != null) {
         running[i] = wanted[i];
-        host.start(wanted[i]);
+        host.get().start(wanted[i]);
       }
     }
   }
@@ -49,17 +50,19 @@ final class RunningRings {
       if (running[i] != null
           && (wanted[i] == null || !RingSetups.isCompatible(running[i], wanted[i]))) {
         countdown.add();
-        host.stop(
-            sessionId,
-            index,
-            base -> {
-              running[index] = null;
-              // A packed ring's wrap counter is the sign bit, so only -1 itself says that none ran.
-              if (base != -1) {
-                bases[index] = base & BASE_MASK;
-              }
-              countdown.end();
-            });
+        host.get()
+            .stop(
+                sessionId,
+                index,
+                base -> {
+                  running[index] = null;
+                  // A packed ring's wrap counter is the sign bit, so only -1 itself says that none
+                  // ran.
+                  if (base != -1) {
+                    bases[index] = base & BASE_MASK;
+                  }
+                  countdown.end();
+                });
       }
     }
     countdown.end();
@@ -90,17 +93,17 @@ final class RunningRings {
         writeback = wanted[i].writeback();
         if (before.callFd() != wanted[i].callFd()) {
           countdown.add();
-          host.updateCall(sessionId, i, wanted[i].callFd(), countdown::end);
+          host.get().updateCall(sessionId, i, wanted[i].callFd(), countdown::end);
         }
       }
     }
     if (needsUpdate) {
       countdown.add();
-      host.update(sessionId, memory, log, features, countdown::end);
+      host.get().update(sessionId, memory, log, features, countdown::end);
     }
     if (needsCacheMode) {
       countdown.add();
-      host.writeback(sessionId, writeback, countdown::end);
+      host.get().writeback(sessionId, writeback, countdown::end);
     }
     countdown.end();
   }

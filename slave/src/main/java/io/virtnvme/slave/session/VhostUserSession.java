@@ -16,6 +16,7 @@ import io.virtnvme.slave.virtqueue.QueueSetup;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
+import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -57,14 +58,14 @@ public final class VhostUserSession {
    * @param description what the master says of it; 1..64 queues
    * @param segment its segment; stays the caller's
    * @param bdev the open disk; stays the caller's
-   * @param host where its rings run
+   * @param host where its rings run at the moment; asked before each use
    */
   public VhostUserSession(
       final long id,
       final SessionDescription description,
       final SessionSegment segment,
       final Bdev bdev,
-      final RingHost host) {
+      final Supplier<RingHost> host) {
     final int queueCount = description.queueCountMax();
     if (queueCount < 1 || queueCount > FdSlots.QUEUE_COUNT_MAX) {
       throw new SessionException(

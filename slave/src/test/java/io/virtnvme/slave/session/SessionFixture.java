@@ -70,7 +70,7 @@ final class SessionFixture implements AutoCloseable {
     this.folder = folder;
     this.description = description;
     this.segment = create ? SessionSegment.create(directory, 7) : SessionSegment.open(directory, 7);
-    this.session = new VhostUserSession(7, description, segment, new FakeBdev(), host);
+    this.session = new VhostUserSession(7, description, segment, new FakeBdev(), () -> host);
   }
 
   static SessionDescription description(final boolean readOnly, final boolean packed) {
