@@ -1,6 +1,6 @@
 package io.virtnvme.chaos;
 
-import io.virtnvme.tools.demo.Leftovers;
+import io.virtnvme.tools.pair.Leftovers;
 import java.io.File;
 import java.io.IOException;
 import java.io.OutputStream;

@@ -8,7 +8,7 @@ import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.ipc.sys.Processes;
 import io.virtnvme.master.rpc.RpcClient;
 import io.virtnvme.tools.RunDirectory;
-import io.virtnvme.tools.demo.Leftovers;
+import io.virtnvme.tools.pair.Leftovers;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;

@@ -3,6 +3,7 @@ package io.virtnvme.chaos;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
 import static com.tngtech.archunit.library.Architectures.layeredArchitecture;
+import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
 
 import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
@@ -45,6 +46,12 @@ class ArchitectureTest {
         .whereLayer("chaos")
         .mayOnlyAccessLayers("ipc", "journal", "master", "slave", "tools")
         .check(CLASSES);
+  }
+
+  /** The root package is left out: its entry knows every command, and each command its helpers. */
+  @Test
+  void shouldKeepThePackagesOfToolsFreeOfCycles() {
+    slices().matching("io.virtnvme.tools.(*)..").should().beFreeOfCycles().check(CLASSES);
   }
 
   @Test

@@ -6,7 +6,7 @@ import io.virtnvme.chaos.guest.Guest;
 import io.virtnvme.chaos.guest.GuestBuilder;
 import io.virtnvme.chaos.guest.GuestImages;
 import io.virtnvme.ipc.sys.Processes;
-import io.virtnvme.tools.demo.Leftovers;
+import io.virtnvme.tools.pair.Leftovers;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;

@@ -8,7 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.segment.SegmentDirectory;
 import io.virtnvme.tools.Main;
-import io.virtnvme.tools.demo.Leftovers;
+import io.virtnvme.tools.pair.Leftovers;
 import java.io.File;
 import java.io.IOException;
 import java.nio.ByteBuffer;

@@ -1,7 +1,7 @@
 package io.virtnvme.tools.bench;
 
 import io.virtnvme.tools.CommandFailedException;
-import io.virtnvme.tools.demo.Leftovers;
+import io.virtnvme.tools.pair.Leftovers;
 import io.virtnvme.tools.pair.PairSettings;
 import java.io.File;
 import java.io.IOException;

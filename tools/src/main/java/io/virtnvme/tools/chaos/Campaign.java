@@ -2,8 +2,8 @@ package io.virtnvme.tools.chaos;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.virtnvme.tools.CommandFailedException;
-import io.virtnvme.tools.demo.Leftovers;
 import io.virtnvme.tools.load.LoadProgress;
+import io.virtnvme.tools.pair.Leftovers;
 import io.virtnvme.tools.pair.TemporaryPair;
 import java.io.IOException;
 import java.io.PrintWriter;

@@ -2,6 +2,7 @@ package io.virtnvme.tools.demo;
 
 import io.virtnvme.tools.CommandFailedException;
 import io.virtnvme.tools.JvmCommand;
+import io.virtnvme.tools.pair.Leftovers;
 import io.virtnvme.tools.pair.TemporaryPair;
 import java.io.File;
 import java.io.IOException;

@@ -9,7 +9,6 @@ import io.virtnvme.master.rpc.RpcClient;
 import io.virtnvme.tools.CommandFailedException;
 import io.virtnvme.tools.JvmCommand;
 import io.virtnvme.tools.RunDirectory;
-import io.virtnvme.tools.demo.Leftovers;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.DirectoryStream;

@@ -1,4 +1,4 @@
-package io.virtnvme.tools.demo;
+package io.virtnvme.tools.pair;
 
 import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.ipc.sys.Processes;
