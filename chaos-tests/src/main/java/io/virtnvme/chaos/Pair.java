@@ -189,7 +189,7 @@ final class Pair implements AutoCloseable {
           int active = 0;
           int standbys = 0;
           for (final SlaveView slave : slaves()) {
-            if (slave.pid() == deadPid || !Victim.isAlive(slave.pid())) {
+            if (slave.pid() == deadPid || !Processes.isAlive(slave.pid())) {
               continue;
             }
             if (slave.is("active") && slave.seat() == 0) {

@@ -3,9 +3,6 @@ package io.virtnvme.chaos;
 import io.virtnvme.ipc.sys.Errno;
 import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.ipc.sys.Processes;
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 
 /** A process held by pidfd, so that a signal never reaches another one. Any thread. */
 final class Victim implements AutoCloseable {
@@ -30,7 +27,7 @@ final class Victim implements AutoCloseable {
 
   void signal(final int signal) {
     final int result = Processes.signal(pidfd, signal);
-    if (result < 0 && isAlive(pid)) {
+    if (result < 0 && Processes.isAlive(pid)) {
       throw new IllegalStateException("signal to process " + pid + ": " + Errno.text(-result));
     }
   }
@@ -39,15 +36,6 @@ final class Victim implements AutoCloseable {
   void awaitDeath() {
     if (!Fds.awaitReadable(pidfd, DEATH_LIMIT_MS)) {
       throw new AssertionError("process " + pid + " does not die");
-    }
-  }
-
-  /** False for a process that is gone or waits to be reaped. */
-  static boolean isAlive(final int pid) {
-    try {
-      return Files.readAllBytes(Path.of("/proc", Integer.toString(pid), "cmdline")).length > 0;
-    } catch (final IOException e) {
-      return false;
     }
   }
 

@@ -189,9 +189,10 @@ class HungSlaveTest {
         sleeper.signal(Processes.SIGCONT);
         LockSupport.parkNanos(WAKE_EVERY_NS);
       }
-      if (seat.ownerPid() == slave && Victim.isAlive(slave)) {
+      if (seat.ownerPid() == slave && Processes.isAlive(slave)) {
         // It moved first. The verdict may still have been on its way to it.
-        return Waiting.holdsWithin(Duration.ofMillis(HANG_LIMIT_MS), () -> !Victim.isAlive(slave));
+        return Waiting.holdsWithin(
+            Duration.ofMillis(HANG_LIMIT_MS), () -> !Processes.isAlive(slave));
       }
       awaitOwnerOtherThan(seat, slave);
       assertTrue(reactor.isGone(), "the seat was taken while its reactor could still run");

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.virtnvme.chaos.OtherInstallation.Edit;
 import io.virtnvme.ipc.relay.Build;
+import io.virtnvme.ipc.sys.Processes;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
@@ -64,7 +65,7 @@ class UpgradeTest {
     final int second = pair.activePidWithStandbys(standbyCount, first);
     assertEquals(OtherInstallation.VERSION, up.path("build").asText());
     assertEquals(Set.of(OtherInstallation.VERSION), builds(pair));
-    assertFalse(Victim.isAlive(first), "the slave before has ended");
+    assertFalse(Processes.isAlive(first), "the slave before has ended");
     assertEquals(first, up.path("moves").path(0).path("from_pid").asInt(), up::toString);
     assertEquals(second, up.path("moves").path(0).path("to_pid").asInt(), up::toString);
     assertTrue(up.path("moves").path(0).path("drained").asBoolean(), up::toString);

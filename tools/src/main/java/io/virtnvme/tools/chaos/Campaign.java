@@ -1,6 +1,7 @@
 package io.virtnvme.tools.chaos;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.virtnvme.ipc.sys.Processes;
 import io.virtnvme.tools.CommandFailedException;
 import io.virtnvme.tools.load.LoadProgress;
 import io.virtnvme.tools.pair.Leftovers;
@@ -179,7 +180,7 @@ final class Campaign implements AutoCloseable {
       }
     }
     record(kind, struckNs, doneNs);
-    return Faults.isAlive(slave) ? 0 : slave;
+    return Processes.isAlive(slave) ? 0 : slave;
   }
 
   private void record(final FaultKind kind, final long struckNs, final long doneNs) {

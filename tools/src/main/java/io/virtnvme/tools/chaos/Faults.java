@@ -115,15 +115,6 @@ final class Faults {
     }
   }
 
-  /** False for a process that is gone or waits to be reaped. */
-  static boolean isAlive(final int pid) {
-    try {
-      return Files.readAllBytes(Path.of("/proc", Integer.toString(pid), "cmdline")).length > 0;
-    } catch (final IOException e) {
-      return false;
-    }
-  }
-
   private void struck() {
     if (struckNs == 0) {
       struckNs = System.nanoTime();

@@ -61,6 +61,18 @@ public final class Processes {
     }
   }
 
+  /**
+   * False for a process that is gone or waits to be reaped. Of a number alone: who must not be
+   * misled by one that was given anew holds the process by a pidfd.
+   */
+  public static boolean isAlive(final int pid) {
+    try {
+      return Files.readAllBytes(Path.of("/proc", Integer.toString(pid), "cmdline")).length > 0;
+    } catch (final IOException e) {
+      return false;
+    }
+  }
+
   public static int currentPid() {
     return Libc.getpid();
   }
