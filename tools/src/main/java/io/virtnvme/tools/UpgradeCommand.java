@@ -141,14 +141,27 @@ final class UpgradeCommand implements Callable<Integer> {
       formats.add(format.getKey() + " " + format.getValue().asText());
     }
     parameters.put("limit_ms", masterLimitSeconds * 1000);
+    final String refusal = startMasterUpgrade(parameters);
+    return refusal.isEmpty() ? awaitOtherMaster(before) : refusal;
+  }
+
+  /**
+   * Why the master refuses; empty when it agrees, and also when it hangs up or is not there: it may
+   * be between two processes already, and who answers next tells what became of it.
+   */
+  private String startMasterUpgrade(final ObjectNode parameters) {
     try (RpcClient client = runDirectory.connect(STATUS_LIMIT)) {
       client.call("virtnvme_upgrade_master", parameters);
+      return "";
     } catch (final RpcException e) {
       return e.getMessage();
     } catch (final IOException e) {
-      // It may hang up before it answers; what became of it is seen below.
-      spec.commandLine().getErr().flush();
+      return "";
     }
+  }
+
+  /** Looks, for a bounded time, until a master answers that started anew; its failure, or empty. */
+  private String awaitOtherMaster(final JsonNode before) throws InterruptedException {
     final long limitNs = TimeUnit.SECONDS.toNanos(2L * masterLimitSeconds + GRACE_SECONDS);
     final long startNs = System.nanoTime();
     while (System.nanoTime() - startNs < limitNs) {
