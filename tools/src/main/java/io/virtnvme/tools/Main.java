@@ -78,6 +78,7 @@ public final class Main {
           || failure instanceof UncheckedIOException) {
         err.println("virtnvme " + commandLine.getCommandName() + ": " + failure.getMessage());
       } else {
+        err.println("virtnvme met a fault of its own; please report this:");
         failure.printStackTrace(err);
       }
       return EXIT_FAILURE;

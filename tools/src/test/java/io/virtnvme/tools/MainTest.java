@@ -66,6 +66,22 @@ class MainTest {
   }
 
   @Test
+  void shouldAskForAReportOfWhatNeverShouldHappen() throws Exception {
+    final CommandLine commandLine = Main.commandLine();
+    commandLine.setErr(new PrintWriter(err, true));
+    assertEquals(
+        1,
+        commandLine
+            .getExecutionExceptionHandler()
+            .handleExecutionException(
+                new IllegalStateException("index=7"), commandLine, commandLine.getParseResult()));
+    final String text = err.toString();
+    assertTrue(text.startsWith("virtnvme met a fault of its own; please report this:"), text);
+    assertTrue(text.contains("index=7"), text);
+    assertTrue(text.contains("\tat " + MainTest.class.getName()), text);
+  }
+
+  @Test
   void shouldShowAnEmptyRunDirectoryWithoutAMaster() {
     assertEquals(1, run("status", "--run-dir", folder.toString()));
     assertTrue(out.toString().contains("not answering"), out.toString());
