@@ -2,6 +2,7 @@ package io.virtnvme.tools.bench;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.virtnvme.tools.CommandFailedException;
+import io.virtnvme.tools.OptionRange;
 import io.virtnvme.tools.pair.PairSettings;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -9,7 +10,6 @@ import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicBoolean;
 import picocli.CommandLine.Command;
@@ -203,12 +203,12 @@ public final class BenchCommand implements Callable<Integer> {
   }
 
   private BenchSettings settings() {
-    check("--size", megabytes, 1, 1 << 20);
-    check("--seconds", seconds, 1, 86_400);
-    check("--warm-up-ms", warmUpMs, 0, 600_000);
-    check("--rounds", rounds, 1, 1000);
+    OptionRange.check(spec, "--size", megabytes, 1, 1 << 20);
+    OptionRange.check(spec, "--seconds", seconds, 1, 86_400);
+    OptionRange.check(spec, "--warm-up-ms", warmUpMs, 0, 600_000);
+    OptionRange.check(spec, "--rounds", rounds, 1, 1000);
     for (final int queueDepth : queueDepths) {
-      check("--queue-depth", queueDepth, 1, 256);
+      OptionRange.check(spec, "--queue-depth", queueDepth, 1, 256);
     }
     final boolean uring = bdev.startsWith(URING_PREFIX);
     if (comparison != null && (noJournal || uring)) {
@@ -254,14 +254,5 @@ public final class BenchCommand implements Callable<Integer> {
     }
     throw new ParameterException(
         spec.commandLine(), "--bdev: '" + bdev + "' is none of null, mem, uring:FILE");
-  }
-
-  private void check(final String option, final long value, final long least, final long most) {
-    if (value < least || value > most) {
-      throw new ParameterException(
-          spec.commandLine(),
-          String.format(
-              Locale.ROOT, "%s out of range: value=%d range=%d..%d", option, value, least, most));
-    }
   }
 }

@@ -3,6 +3,7 @@ package io.virtnvme.tools.chaos;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.virtnvme.tools.CommandFailedException;
+import io.virtnvme.tools.OptionRange;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
@@ -87,9 +88,9 @@ public final class ChaosCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    check("--seconds", seconds, 1, 86_400);
-    check("--size", megabytes, 1, 128);
-    check("--hang-limit-ms", hangLimitMs, 100, 60_000);
+    OptionRange.check(spec, "--seconds", seconds, 1, 86_400);
+    OptionRange.check(spec, "--size", megabytes, 1, 128);
+    OptionRange.check(spec, "--hang-limit-ms", hangLimitMs, 100, 60_000);
     final Set<FaultKind> chosen = chosenKinds();
     if (pageOnly) {
       writePage(new ObjectMapper().readTree(out.resolve(JSON_NAME).toFile()));
@@ -196,13 +197,5 @@ public final class ChaosCommand implements Callable<Integer> {
         json.path("verified_blocks").asLong(),
         json.path("seed").asLong(),
         out.resolve(PAGE_NAME));
-  }
-
-  private void check(final String option, final long value, final long least, final long most) {
-    if (value < least || value > most) {
-      throw new ParameterException(
-          spec.commandLine(),
-          option + " out of range: value=" + value + " range=" + least + ".." + most);
-    }
   }
 }

@@ -3,14 +3,13 @@ package io.virtnvme.tools.demo;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.virtnvme.tools.CommandFailedException;
+import io.virtnvme.tools.OptionRange;
 import java.io.IOException;
-import java.util.Locale;
 import java.util.Random;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** {@code virtnvme demo}. */
@@ -109,13 +108,13 @@ public final class DemoCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    check("--seconds", seconds, 1, 86_400);
-    check("--kills", kills, 0, 100_000);
-    check("--size", megabytes, 1, 65_536);
-    check("--queue-depth", queueDepth, 1, 1024);
-    check("--queues", queueCount, 1, 16);
-    check("--standby", standbyCount, 0, 4);
-    check("--guest-memory", guestMegabytes, 0, 65_536);
+    OptionRange.check(spec, "--seconds", seconds, 1, 86_400);
+    OptionRange.check(spec, "--kills", kills, 0, 100_000);
+    OptionRange.check(spec, "--size", megabytes, 1, 65_536);
+    OptionRange.check(spec, "--queue-depth", queueDepth, 1, 1024);
+    OptionRange.check(spec, "--queues", queueCount, 1, 16);
+    OptionRange.check(spec, "--standby", standbyCount, 0, 4);
+    OptionRange.check(spec, "--guest-memory", guestMegabytes, 0, 65_536);
     final boolean twoCores = Runtime.getRuntime().availableProcessors() > 1;
     final DemoSettings settings =
         new DemoSettings(
@@ -157,14 +156,5 @@ public final class DemoCommand implements Callable<Integer> {
         .getOut()
         .println(json ? new ObjectMapper().writeValueAsString(result) : report.toText());
     spec.commandLine().getOut().flush();
-  }
-
-  private void check(final String option, final long value, final long least, final long most) {
-    if (value < least || value > most) {
-      throw new ParameterException(
-          spec.commandLine(),
-          String.format(
-              Locale.ROOT, "%s out of range: value=%d range=%d..%d", option, value, least, most));
-    }
   }
 }

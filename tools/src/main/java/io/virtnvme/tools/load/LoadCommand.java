@@ -1,6 +1,7 @@
 package io.virtnvme.tools.load;
 
 import io.virtnvme.ipc.vhostuser.VhostUserFrontEndException;
+import io.virtnvme.tools.OptionRange;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
@@ -77,13 +78,13 @@ public final class LoadCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    check("--blocks", blockCount, ioBlocksMax, BLOCK_COUNT_MAX);
-    check("--queue-depth", queueDepth, 1, 1024);
-    check("--queues", queueCount, 1, 64);
-    check("--io-blocks-max", ioBlocksMax, 1, 256);
-    check("--think-us", thinkUs, 0, 1_000_000);
-    check("--read-percent", readPercent, 0, 100);
-    check("--memory", memoryMegabytes, 0, 65_536);
+    OptionRange.check(spec, "--blocks", blockCount, ioBlocksMax, BLOCK_COUNT_MAX);
+    OptionRange.check(spec, "--queue-depth", queueDepth, 1, 1024);
+    OptionRange.check(spec, "--queues", queueCount, 1, 64);
+    OptionRange.check(spec, "--io-blocks-max", ioBlocksMax, 1, 256);
+    OptionRange.check(spec, "--think-us", thinkUs, 0, 1_000_000);
+    OptionRange.check(spec, "--read-percent", readPercent, 0, 100);
+    OptionRange.check(spec, "--memory", memoryMegabytes, 0, 65_536);
     final LoadSettings settings =
         new LoadSettings(
             socketPath,
@@ -120,14 +121,6 @@ public final class LoadCommand implements Callable<Integer> {
       progress.state(LoadProgress.State.FAILED);
       err.println("virtnvme load: " + e.getMessage());
       return 1;
-    }
-  }
-
-  private void check(final String option, final int value, final int least, final int most) {
-    if (value < least || value > most) {
-      throw new picocli.CommandLine.ParameterException(
-          spec.commandLine(),
-          option + " out of range: value=" + value + " range=" + least + ".." + most);
     }
   }
 }
