@@ -5,6 +5,7 @@ import io.virtnvme.ipc.sys.Processes;
 import io.virtnvme.tools.CommandFailedException;
 import io.virtnvme.tools.load.LoadProgress;
 import io.virtnvme.tools.pair.Leftovers;
+import io.virtnvme.tools.pair.PairRun;
 import io.virtnvme.tools.pair.TemporaryPair;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -15,7 +16,6 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.EnumMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
@@ -25,7 +25,7 @@ import java.util.concurrent.locks.LockSupport;
  * One campaign from start to end. {@link #run} on the main thread; {@link #close} from there or
  * from the shutdown hook.
  */
-final class Campaign implements AutoCloseable {
+final class Campaign extends PairRun {
   private static final long TICK_NS = TimeUnit.SECONDS.toNanos(1);
   private static final long POLL_NS = TimeUnit.MILLISECONDS.toNanos(20);
   private static final long STANDBY_LIMIT_NS = TimeUnit.SECONDS.toNanos(180);
@@ -50,7 +50,6 @@ final class Campaign implements AutoCloseable {
   private final List<FaultKind> deck = new ArrayList<>();
   private Path diskFolder;
   private volatile TemporaryPair pair;
-  private volatile boolean closed;
   private Faults faults;
   private long startNs;
   private long lastTickNs;
@@ -60,8 +59,9 @@ final class Campaign implements AutoCloseable {
   private long warm;
 
   Campaign(final ChaosSettings settings, final PrintWriter err) {
-    this.settings = settings;
+    super(err);
     this.err = err;
+    this.settings = settings;
     this.random = new Random(settings.seed());
   }
 
@@ -258,21 +258,8 @@ final class Campaign implements AutoCloseable {
     lastTickNs += TICK_NS;
   }
 
-  private void say(final String format, final Object... arguments) {
-    if (!closed) {
-      err.println(String.format(Locale.ROOT, format, arguments));
-      err.flush();
-    }
-  }
-
-  /** Whether everything was ended already, for good or from the shutdown hook. */
-  boolean isClosed() {
-    return closed;
-  }
-
   @Override
-  public synchronized void close() {
-    closed = true;
+  protected void end() {
     disks.forEach(Disk::close);
     if (pair != null) {
       pair.close();

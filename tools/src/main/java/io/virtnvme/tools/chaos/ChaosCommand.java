@@ -2,7 +2,6 @@ package io.virtnvme.tools.chaos;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import io.virtnvme.tools.CommandFailedException;
 import io.virtnvme.tools.OptionRange;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -158,27 +157,18 @@ public final class ChaosCommand implements Callable<Integer> {
   private int run(final ChaosSettings settings) throws IOException {
     final PrintWriter err = spec.commandLine().getErr();
     final Campaign campaign = new Campaign(settings, err);
-    final Thread hook = new Thread(campaign::close, "cleanup");
-    Runtime.getRuntime().addShutdownHook(hook);
-    try {
-      final CampaignReport report = campaign.run();
-      final JsonNode json = report.toJson();
-      Files.writeString(
-          settings.out().resolve(JSON_NAME), new ObjectMapper().writeValueAsString(json));
-      writePage(json);
-      final PrintWriter stdout = spec.commandLine().getOut();
-      stdout.println(summary(json));
-      stdout.flush();
-      return report.isSound() ? 0 : 1;
-    } catch (final CommandFailedException | IOException e) {
-      if (campaign.isClosed()) {
-        // Ctrl-C: the shutdown hook has ended everything, and the failure is only its echo.
-        return 1;
-      }
-      throw e;
-    } finally {
-      campaign.close();
-    }
+    return campaign.guard(
+        () -> {
+          final CampaignReport report = campaign.run();
+          final JsonNode json = report.toJson();
+          Files.writeString(
+              settings.out().resolve(JSON_NAME), new ObjectMapper().writeValueAsString(json));
+          writePage(json);
+          final PrintWriter stdout = spec.commandLine().getOut();
+          stdout.println(summary(json));
+          stdout.flush();
+          return report.isSound() ? 0 : 1;
+        });
   }
 
   private void writePage(final JsonNode json) throws IOException {

@@ -2,7 +2,6 @@ package io.virtnvme.tools.demo;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import io.virtnvme.tools.CommandFailedException;
 import io.virtnvme.tools.OptionRange;
 import java.io.IOException;
 import java.util.Random;
@@ -132,22 +131,13 @@ public final class DemoCommand implements Callable<Integer> {
             twoCores ? 0 : -1,
             twoCores ? 1 : 0);
     final DemoRun run = new DemoRun(settings, spec.commandLine().getErr());
-    final Thread hook = new Thread(run::close, "cleanup");
-    Runtime.getRuntime().addShutdownHook(hook);
-    try {
-      final DemoReport report = run.run();
-      run.close();
-      print(report);
-      return report.isSound() ? 0 : 1;
-    } catch (final CommandFailedException | IOException e) {
-      if (run.isClosed()) {
-        // Ctrl-C: the shutdown hook has ended everything, and the failure is only its echo.
-        return 1;
-      }
-      throw e;
-    } finally {
-      run.close();
-    }
+    return run.guard(
+        () -> {
+          final DemoReport report = run.run();
+          run.close();
+          print(report);
+          return report.isSound() ? 0 : 1;
+        });
   }
 
   private void print(final DemoReport report) throws IOException {

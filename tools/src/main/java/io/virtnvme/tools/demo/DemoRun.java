@@ -3,10 +3,10 @@ package io.virtnvme.tools.demo;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.virtnvme.tools.CommandFailedException;
 import io.virtnvme.tools.load.LoadProgress;
+import io.virtnvme.tools.pair.PairRun;
 import io.virtnvme.tools.pair.TemporaryPair;
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
@@ -16,7 +16,7 @@ import java.util.concurrent.locks.LockSupport;
  * One demo from start to end. {@link #run} on the main thread; {@link #close} from there or from
  * the shutdown hook.
  */
-final class DemoRun implements AutoCloseable {
+final class DemoRun extends PairRun {
   private static final long TICK_NS = TimeUnit.SECONDS.toNanos(1);
   private static final long POLL_NS = TimeUnit.MILLISECONDS.toNanos(50);
   private static final long WARM_UP_NS = TimeUnit.SECONDS.toNanos(2);
@@ -34,20 +34,18 @@ final class DemoRun implements AutoCloseable {
   private static final int PLOT_AFTER_MS = 26;
 
   private final DemoSettings settings;
-  private final PrintWriter err;
   private final Blackouts blackouts = new Blackouts();
   private final Random random;
   private volatile TemporaryPair pair;
   private volatile DemoClient client;
-  private volatile boolean closed;
   private long startNs;
   private long lastTickNs;
   private long lastTickIos;
   private long lastTickBytes;
 
   DemoRun(final DemoSettings settings, final PrintWriter err) {
+    super(err);
     this.settings = settings;
-    this.err = err;
     this.random = new Random(settings.seed());
   }
 
@@ -153,21 +151,8 @@ final class DemoRun implements AutoCloseable {
     lastTickBytes = bytes;
   }
 
-  private void say(final String format, final Object... arguments) {
-    if (!closed) {
-      err.println(String.format(Locale.ROOT, format, arguments));
-      err.flush();
-    }
-  }
-
-  /** Whether everything was ended already, for good or from the shutdown hook. */
-  boolean isClosed() {
-    return closed;
-  }
-
   @Override
-  public synchronized void close() {
-    closed = true;
+  protected void end() {
     if (client != null) {
       client.close();
     }
