@@ -84,8 +84,12 @@ final class SimSlave implements ReactorEvents {
     return seat.isOwned();
   }
 
-  SlaveSessions sessions() {
-    return sessions;
+  /** Whether it has the session's socket, or will have read it before it misses its master. */
+  boolean has(final long sessionId) {
+    return sessions.has(sessionId)
+        || inbox.stream()
+            .anyMatch(
+                letter -> letter.kind == Letter.Kind.SESSION && letter.sessionId == sessionId);
   }
 
   void dieAfter(final int stores) {

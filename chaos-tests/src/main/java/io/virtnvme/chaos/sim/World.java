@@ -299,7 +299,7 @@ final class World implements AutoCloseable {
     connections.forEach(
         (id, connection) -> {
           if ((master == null || !master.has(id))
-              && slaves.stream().noneMatch(slave -> slave.sessions().has(id))) {
+              && slaves.stream().noneMatch(slave -> slave.has(id))) {
             connection.broken = true;
           }
         });
