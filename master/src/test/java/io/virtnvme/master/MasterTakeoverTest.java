@@ -11,6 +11,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.virtnvme.ipc.relay.RelayMessageType;
 import io.virtnvme.ipc.relay.RelayReader;
+import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.ipc.segment.SessionSegment;
 import io.virtnvme.ipc.sys.EventFd;
 import io.virtnvme.ipc.sys.Fds;
@@ -296,6 +297,45 @@ class MasterTakeoverTest {
       }
     }
     owner.close();
+    standby.close();
+  }
+
+  /** The owner answered the new master, and died before its standby had come back. */
+  @Test
+  void shouldBringASuccessorUpToDateThatHandsAnOlderRecordBack() throws Exception {
+    final FakeSlave owner =
+        startWithOwner(context(runDirectory, processes).standbyCount(1).leaveSlavesOnStop(true));
+    final FakeSlave standby = slave(processes.awaitStart()).standBy();
+    try (FrontEndPeer guest = connect()) {
+      guest.send(MESSAGE);
+      final long session = owner.expect(RelayMessageType.RELAY).id();
+      owner.reply(session, 1, 1, new byte[] {1});
+      guest.receive(1);
+      standby.drain();
+      owner.drain();
+      master.close();
+      owner.disconnect();
+      standby.disconnect();
+      guest.send(FrontEndPeer.message(2));
+      final CompletableFuture<Master> launched =
+          CompletableFuture.supplyAsync(
+              () -> Master.launch(context(runDirectory, processes).standbyCount(1)));
+      await().until(this::isListening);
+      owner.handBack(false, 0);
+      owner.expect(RelayMessageType.RELAY);
+      owner.reply(session, 2, 2, new byte[] {2});
+      guest.receive(1);
+      owner.die();
+      try (SeatSegment segment = SeatSegment.open(standby.segments(), 0)) {
+        segment.takeOwnership(standby.pid());
+      }
+      assertEquals(1, standby.sessions().get(session).version());
+      guest.send(FrontEndPeer.message(3));
+      standby.handBack(true, 0);
+      assertEquals(3, standby.expect(RelayMessageType.RELAY).sequence());
+      assertEquals(2, standby.sessions().get(session).version(), "before it is asked anything");
+      master = launched.get(20, TimeUnit.SECONDS);
+    }
     standby.close();
   }
 

@@ -39,7 +39,10 @@ final class SimMaster {
     final long id;
     final Connection connection;
     final Map<Integer, Integer> slots = new TreeMap<>();
-    final Set<SimSlave> told = new LinkedHashSet<>();
+
+    /** Who has the session, and which version of its record. */
+    final Map<SimSlave, Long> told = new LinkedHashMap<>();
+
     State state;
     long version;
     byte[] record = {};
@@ -183,11 +186,11 @@ final class SimMaster {
   }
 
   private void shareWith(final SimSlave slave, final Session session) {
-    // The owner made the record: it needs the session only if it never had it.
-    if (slave == owner && session.told.contains(slave)) {
+    final Long known = session.told.get(slave);
+    if (known != null && known >= session.version) {
       return;
     }
-    session.told.add(slave);
+    session.told.put(slave, session.version);
     final Letter letter = new Letter(Letter.Kind.SESSION, slave, number, session.id);
     letter.version = session.version;
     letter.record = session.record;
@@ -245,6 +248,14 @@ final class SimMaster {
   private void onHandedBack(final Letter letter) {
     final Session known = sessions.get(letter.sessionId);
     final Connection connection = world.connectionOf(letter.sessionId);
+    if (connection == null) {
+      // It ended while this slave had yet to speak: the owner of the seat had spoken, and the
+      // front-end hung up. Its segment is gone, and the slave must forget it.
+      letter.drop();
+      letter.slave.receive(
+          new Letter(Letter.Kind.SESSION_CLOSE, letter.slave, number, letter.sessionId));
+      return;
+    }
     final Session session =
         known != null ? known : new Session(letter.sessionId, connection, State.ADOPTING);
     sessions.put(session.id, session);
@@ -259,7 +270,7 @@ final class SimMaster {
       }
     }
     if (!letter.slave.isDead()) {
-      session.told.add(letter.slave);
+      session.told.put(letter.slave, letter.version);
       if (session.state == State.CLOSING) {
         tellClose(letter.slave, session);
       }
@@ -351,6 +362,7 @@ final class SimMaster {
     letter.replyFds = new int[0];
     letter.drop();
     // Before the reply: what the front-end was told is then known to whoever serves it next.
+    session.told.put(owner, session.version);
     share(session);
     session.state = State.REPLYING;
   }
@@ -379,7 +391,7 @@ final class SimMaster {
       return;
     }
     session.state = State.CLOSING;
-    for (final SimSlave slave : session.told) {
+    for (final SimSlave slave : session.told.keySet()) {
       tellClose(slave, session);
     }
     finishIfForgotten(session);

@@ -79,6 +79,13 @@ public final class Relay implements AutoCloseable {
     return found;
   }
 
+  /** Connections to disks of a seat, those that end included. */
+  public List<FrontEndSession> sessionsOfSeat(final int seat) {
+    return sessions.values().stream()
+        .filter(session -> session.description().seat() == seat)
+        .toList();
+  }
+
   /** Never gives a new session an id up to this one. */
   public void reserveId(final long id) {
     lastSessionId = Math.max(lastSessionId, id);
@@ -212,7 +219,7 @@ public final class Relay implements AutoCloseable {
       fail(session, "it holds more than " + SLOT_COUNT_MAX + " descriptors");
     } else {
       // Before the reply: what the front-end was told is then known to whoever serves it next.
-      slaveSide.share(session);
+      slaveSide.shareOwners(session);
       settle(session, answer);
     }
     answer.closeReplyFds();

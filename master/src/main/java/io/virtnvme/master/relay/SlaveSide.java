@@ -5,8 +5,11 @@ public interface SlaveSide {
   /** Gives the session's message to the owner of its seat; without an owner, to the next one. */
   void relay(FrontEndSession session);
 
-  /** The session is new, or its record is: every slave that may serve it must have it. */
+  /** The session is new here: every slave that may serve it must have its record. */
   void share(FrontEndSession session);
+
+  /** The owner of the session's seat made a new record: everybody else must have it too. */
+  void shareOwners(FrontEndSession session);
 
   /**
    * The session is over. Every slave that was told of it must forget it before {@link

@@ -76,14 +76,16 @@ final class Sharing implements SlaveSide {
     }
   }
 
+  @Override
+  public void shareOwners(final FrontEndSession session) {
+    ownerOf(session).toldSessions().put(session.id(), session.recordVersion());
+    share(session);
+  }
+
   private void shareWith(final Slave slave, final FrontEndSession session) {
     final Long told = slave.toldSessions().get(session.id());
-    // The owner made the record: it needs the session only if it never had it.
-    final boolean current =
-        told != null
-            && told != Slave.NOT_MAPPED
-            && (slave == ownerOf(session) || told >= session.recordVersion());
-    if (current) {
+    // An owner may lack the newest record too: it took the seat from one that had answered since.
+    if (told != null && told != Slave.NOT_MAPPED && told >= session.recordVersion()) {
       return;
     }
     slave.toldSessions().put(session.id(), session.recordVersion());
@@ -164,7 +166,6 @@ final class Sharing implements SlaveSide {
     // Only the owner's word counts; what a predecessor says late was asked of its successor again.
     if (session != null && ownerOf(session) == slave) {
       relay.onAnswer(session, message.sequence(), message);
-      slave.toldSessions().put(session.id(), session.recordVersion());
     }
   }
 

@@ -47,6 +47,11 @@ final class RelayFixture implements AutoCloseable {
               }
 
               @Override
+              public void shareOwners(final FrontEndSession session) {
+                shared.add(session);
+              }
+
+              @Override
               public boolean close(final FrontEndSession session) {
                 closing.add(session);
                 return slavesKnowSessions;
