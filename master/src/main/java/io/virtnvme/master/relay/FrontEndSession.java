@@ -1,8 +1,10 @@
 package io.virtnvme.master.relay;
 
+import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.relay.RelayWriter;
 import io.virtnvme.ipc.relay.SessionDescription;
 import io.virtnvme.ipc.segment.SessionSegment;
+import io.virtnvme.ipc.segment.SessionSegment.QueueCounter;
 import io.virtnvme.ipc.sys.Fds;
 import java.util.Map;
 import java.util.TreeMap;
@@ -59,6 +61,19 @@ public final class FrontEndSession {
 
   public long recordVersion() {
     return recordVersion;
+  }
+
+  /** Queues that carried I/O; what the rings are set up for only slaves know. */
+  public int usedQueueCount() {
+    int count = 0;
+    for (int queue = 0; queue < SessionSegment.QUEUE_COUNT_MAX; queue++) {
+      final long block = segment.queueCounters(queue);
+      final boolean used =
+          Mem.getLongAcquire(block + QueueCounter.READ_OPS.offsetBytes()) != 0
+              || Mem.getLongAcquire(block + QueueCounter.WRITE_OPS.offsetBytes()) != 0;
+      count += used ? 1 : 0;
+    }
+    return count;
   }
 
   int fd() {

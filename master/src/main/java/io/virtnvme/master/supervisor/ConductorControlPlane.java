@@ -313,7 +313,7 @@ public final class ConductorControlPlane implements ControlPlane {
   private ControllerInfo info(final Controllers.Controller controller) {
     final List<ControllerInfo.Session> sessions = new ArrayList<>();
     for (final FrontEndSession session : supervisor.relay().sessionsOf(controller.spec().ctrlr())) {
-      final int queues = Supervisor.queuesInUse(session.segment());
+      final int queues = session.usedQueueCount();
       sessions.add(
           new ControllerInfo.Session(Math.toIntExact(session.id()), queues > 0, queues, 0));
     }

@@ -3,6 +3,8 @@ package io.virtnvme.master.supervisor;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.virtnvme.ipc.relay.TakeoverReport;
+import io.virtnvme.master.relay.FrontEndSession;
+import io.virtnvme.master.relay.Relay;
 import io.virtnvme.master.rpc.RecoveryInfo;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
@@ -22,6 +24,7 @@ final class RecoveryLog {
 
   private record Entry(RecoveryInfo info, long epoch) {}
 
+  private final Relay relay;
   private final BiConsumer<String, ObjectNode> history;
   private final ArrayDeque<Entry> entries = new ArrayDeque<>();
 
@@ -33,7 +36,8 @@ final class RecoveryLog {
 
   private long lastNumber;
 
-  RecoveryLog(final BiConsumer<String, ObjectNode> history) {
+  RecoveryLog(final Relay relay, final BiConsumer<String, ObjectNode> history) {
+    this.relay = relay;
     this.history = history;
   }
 
@@ -41,25 +45,16 @@ final class RecoveryLog {
     hungPids.put(pid, evidence);
   }
 
-  /**
-   * A slave reports that it took a seat, or, with the same epoch, what it measured since.
-   *
-   * @param queues queues that do I/O on this seat
-   */
+  /** A slave reports that it took a seat, or, with the same epoch, what it measured since. */
   void onReport(
-      final int seat,
-      final long epoch,
-      final Slave successor,
-      final TakeoverReport report,
-      final int sessions,
-      final int queues) {
+      final int seat, final long epoch, final Slave successor, final TakeoverReport report) {
     if (report.previousPid() == 0) {
       return;
     }
     final Entry last = find(seat, epoch);
     final long number = last == null ? ++lastNumber : last.info.number();
     final long timeMs = last == null ? System.currentTimeMillis() : last.info.timeMs();
-    final RecoveryInfo info = info(number, timeMs, seat, successor, report, sessions, queues);
+    final RecoveryInfo info = info(number, timeMs, seat, successor, report);
     entries.remove(last);
     entries.add(new Entry(info, epoch));
     if (entries.size() > KEPT_MAX) {
@@ -87,9 +82,8 @@ final class RecoveryLog {
       final long timeMs,
       final int seat,
       final Slave successor,
-      final TakeoverReport report,
-      final int sessions,
-      final int queues) {
+      final TakeoverReport report) {
+    final List<FrontEndSession> sessions = relay.sessionsOfSeat(seat);
     final long readyNs = report.mapNs() + report.replayNs();
     final long fenceNs = Math.max(0, report.fenceNs() - readyNs);
     final boolean completed = report.firstCompletionNs() >= 0;
@@ -111,8 +105,8 @@ final class RecoveryLog {
         report.previousPid(),
         successor.pid(),
         report.warm(),
-        sessions,
-        queues,
+        sessions.size(),
+        sessions.stream().mapToInt(FrontEndSession::usedQueueCount).sum(),
         report.resubmittedCount(),
         micros(report.detectNs()),
         micros(fenceNs),

@@ -2,15 +2,12 @@ package io.virtnvme.master.supervisor;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.relay.BdevDescription;
 import io.virtnvme.ipc.relay.FormatVersions;
 import io.virtnvme.ipc.relay.RelayFormatException;
 import io.virtnvme.ipc.relay.RelayMessageType;
 import io.virtnvme.ipc.relay.RelayReader;
 import io.virtnvme.ipc.relay.TakeoverReport;
-import io.virtnvme.ipc.segment.SessionSegment;
-import io.virtnvme.ipc.segment.SessionSegment.QueueCounter;
 import io.virtnvme.master.registry.DesiredState;
 import io.virtnvme.master.relay.EventLoop;
 import io.virtnvme.master.relay.FrontEndSession;
@@ -35,11 +32,8 @@ import org.slf4j.LoggerFactory;
  * Puts the parts together and carries events from one to the other: what a slave says, what becomes
  * of it, and what follows for seats, sessions and bdevs. Conductor thread.
  */
-public final class Supervisor implements Slaves.Events, Seats.Actions, Watchdog.Actions {
+public final class Supervisor implements Slaves.Events, Seats.Actions {
   private static final Logger LOG = LoggerFactory.getLogger(Supervisor.class);
-
-  /** How much of the hang limit a kill waits for evidence at most: a quarter. */
-  private static final int EVIDENCE_SHARE = 4;
 
   private final SupervisorConfig config;
   private final EventLoop loop;
@@ -52,7 +46,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions, Watchdog.
   private final Relay relay;
   private final Controllers controllers;
   private final RecoveryLog recoveries;
-  private final HangEvidence evidence;
+  private final HungSlaves hungSlaves;
   private final Watchdog watchdog;
   private final Adoption adoption;
   private final Shutdown shutdown;
@@ -95,9 +89,10 @@ public final class Supervisor implements Slaves.Events, Seats.Actions, Watchdog.
             seats,
             relay,
             config.descriptorStore());
-    recoveries = new RecoveryLog(this.history);
-    evidence = new HangEvidence(config, loop, counters, this.history);
-    watchdog = new Watchdog(config, loop, counters, seats, this);
+    recoveries = new RecoveryLog(relay, this.history);
+    hungSlaves =
+        new HungSlaves(config, loop, counters, slaves, recoveries, this.history, this::touch);
+    watchdog = new Watchdog(config, loop, counters, seats, hungSlaves);
     adoption = new Adoption(config, loop, seats, slaves, this::onAdoptionDone);
     shutdown = new Shutdown(config, loop, slaves, seats);
     upgrade = new Upgrade(config, loop, counters, slaves, seats, relay, this);
@@ -208,6 +203,15 @@ public final class Supervisor implements Slaves.Events, Seats.Actions, Watchdog.
         });
   }
 
+  /**
+   * Whether a master with these formats may come after this one.
+   *
+   * @throws RpcException when it may not, or not now
+   */
+  public void checkReplacement(final FormatVersions formats) {
+    upgrade.checkReplacement(formats);
+  }
+
   RecoveryLog recoveries() {
     return recoveries;
   }
@@ -245,7 +249,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions, Watchdog.
         throw new RelayFormatException("it owns seat " + seat + ", which does not exist");
       }
     }
-    final String misfit = slave.isAdopting() ? null : misfit(slave.formats());
+    final String misfit = slave.isAdopting() ? null : upgrade.misfit(slave.formats());
     if (misfit != null) {
       slaves.kill(slave, misfit);
     } else if (slave.isAdopting()) {
@@ -259,36 +263,6 @@ public final class Supervisor implements Slaves.Events, Seats.Actions, Watchdog.
       // Disks and sessions that are yet to be handed back must reach it before their seat does.
       newcomers.add(slave);
     }
-  }
-
-  /**
-   * Whether a master with these formats may come after this one.
-   *
-   * @throws RpcException when it may not, or not now
-   */
-  public void checkReplacement(final FormatVersions formats) {
-    if (upgrade.isRunning()) {
-      throw new RpcException(
-          RpcException.EBUSY, "the slaves are being upgraded: wait until that has ended");
-    }
-    final String problem = misfit(formats);
-    if (problem != null) {
-      throw new RpcException(RpcException.ENOTSUP, "nothing was moved: " + problem);
-    }
-  }
-
-  /**
-   * Why a new slave must not be given what runs, or null: it could not read what the master or an
-   * owner wrote, or the other way round when a build comes back.
-   */
-  private String misfit(final FormatVersions formats) {
-    String problem = FormatVersions.shared().problem(formats);
-    for (final Seat seat : seats.all()) {
-      if (problem == null && seat.owner() != null && seat.owner().formats() != null) {
-        problem = seat.owner().formats().problem(formats);
-      }
-    }
-    return problem;
   }
 
   @Override
@@ -355,37 +329,8 @@ public final class Supervisor implements Slaves.Events, Seats.Actions, Watchdog.
       seats.onTaken(slave, seat, epoch);
       record("seat_taken", slave, seatId, report.warm() ? "warm" : "cold");
     }
-    recoveries.onReport(seatId, epoch, slave, report, sessionCount(seatId), queueCount(seatId));
+    recoveries.onReport(seatId, epoch, slave, report);
     touch();
-  }
-
-  private int sessionCount(final int seat) {
-    int count = 0;
-    for (final FrontEndSession session : relay.sessions()) {
-      count += session.description().seat() == seat ? 1 : 0;
-    }
-    return count;
-  }
-
-  private int queueCount(final int seat) {
-    int count = 0;
-    for (final FrontEndSession session : relay.sessions()) {
-      count += session.description().seat() == seat ? queuesInUse(session.segment()) : 0;
-    }
-    return count;
-  }
-
-  /** Queues that carried I/O; what the rings are set up for only slaves know. */
-  static int queuesInUse(final SessionSegment segment) {
-    int count = 0;
-    for (int queue = 0; queue < SessionSegment.QUEUE_COUNT_MAX; queue++) {
-      final long block = segment.queueCounters(queue);
-      final boolean used =
-          Mem.getLongAcquire(block + QueueCounter.READ_OPS.offsetBytes()) != 0
-              || Mem.getLongAcquire(block + QueueCounter.WRITE_OPS.offsetBytes()) != 0;
-      count += used ? 1 : 0;
-    }
-    return count;
   }
 
   @Override
@@ -431,31 +376,6 @@ public final class Supervisor implements Slaves.Events, Seats.Actions, Watchdog.
     seats.onDead(slave);
     shutdown.onDead(slave);
     touch();
-  }
-
-  @Override
-  public EvidenceCase suspect(final Slave slave, final Seat seat, final String reason) {
-    return evidence.begin(slave, seat, slaves.logFile(slave), reason);
-  }
-
-  @Override
-  public void clear(final EvidenceCase found) {
-    evidence.drop(found);
-  }
-
-  @Override
-  public void onHung(final Slave slave, final String reason, final EvidenceCase found) {
-    recoveries.onHung(slave.pid(), found.folder());
-    // Saved long ago, as a rule; a disk that hangs may hold up the evidence, and not the guests.
-    found.whenSaved(() -> killHung(slave, reason, found));
-    loop.after(config.hangNsMax() / EVIDENCE_SHARE, () -> killHung(slave, reason, found));
-  }
-
-  private void killHung(final Slave slave, final String reason, final EvidenceCase found) {
-    if (slave.state().isLive()) {
-      slaves.kill(slave, reason + "; evidence in " + found.folder());
-      touch();
-    }
   }
 
   // What is decided about seats.
@@ -519,7 +439,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions, Watchdog.
   }
 
   private void release() {
-    evidence.close();
+    hungSlaves.close();
     relay.close();
     slaves.release();
     seats.close();

@@ -1,5 +1,6 @@
 package io.virtnvme.master.supervisor;
 
+import io.virtnvme.ipc.relay.FormatVersions;
 import io.virtnvme.ipc.relay.RelayMessageType;
 import io.virtnvme.master.relay.EventLoop;
 import io.virtnvme.master.relay.FrontEndSession;
@@ -119,6 +120,36 @@ final class Upgrade {
 
   boolean isRunning() {
     return state != UpgradeState.IDLE;
+  }
+
+  /**
+   * Whether a master with these formats may come after this one.
+   *
+   * @throws RpcException when it may not, or not now
+   */
+  void checkReplacement(final FormatVersions formats) {
+    if (isRunning()) {
+      throw new RpcException(
+          RpcException.EBUSY, "the slaves are being upgraded: wait until that has ended");
+    }
+    final String problem = misfit(formats);
+    if (problem != null) {
+      throw new RpcException(RpcException.ENOTSUP, "nothing was moved: " + problem);
+    }
+  }
+
+  /**
+   * Why a new slave must not be given what runs, or null: it could not read what the master or an
+   * owner wrote, or the other way round when a build comes back.
+   */
+  String misfit(final FormatVersions formats) {
+    String problem = FormatVersions.shared().problem(formats);
+    for (final Seat seat : seats.all()) {
+      if (problem == null && seat.owner() != null && seat.owner().formats() != null) {
+        problem = seat.owner().formats().problem(formats);
+      }
+    }
+    return problem;
   }
 
   /** No more steps: everything stays as it is at this moment. */
