@@ -1,18 +1,11 @@
 package io.virtnvme.slave.reactor;
 
-import static io.virtnvme.ipc.segment.SeatSegment.ACTIVITY_ASLEEP;
-import static io.virtnvme.ipc.segment.SeatSegment.ACTIVITY_OFFSET;
-import static io.virtnvme.ipc.segment.SeatSegment.ACTIVITY_POLLING;
 import static io.virtnvme.ipc.segment.SeatSegment.DUTY_CYCLES_OFFSET;
 import static io.virtnvme.ipc.segment.SeatSegment.HEARTBEAT_NS_OFFSET;
 import static io.virtnvme.ipc.segment.SeatSegment.LONGEST_CYCLE_NS_OFFSET;
 import static io.virtnvme.ipc.segment.SeatSegment.QUEUE_FAULTS_OFFSET;
 
 import io.virtnvme.ipc.memory.Mem;
-import io.virtnvme.ipc.segment.SeatSegment;
-import io.virtnvme.ipc.sys.Epoll;
-import io.virtnvme.ipc.sys.EventFd;
-import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.ipc.sys.SysException;
 import io.virtnvme.slave.bdev.ReactorIo;
 import io.virtnvme.slave.session.RingHost;
@@ -34,26 +27,18 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
   private static final int REQUEST_LIMIT = 32;
   private static final int IO_END_LIMIT = 64;
   private static final long FENCE_RETRY_NS = 50_000;
-  private static final long WAKE_TOKEN = -1;
-  private static final long IO_TOKEN = -2;
 
   private final long seatBlock;
   private final long idleSpinNs;
   private final ReactorEvents events;
   private final ReactorIo io;
-  private final Epoll epoll = new Epoll(64);
-  private final EventFd eventFd = new EventFd();
-  private final int wakeFd = EventFd.create();
-  private final EventFd wakeSender = new EventFd();
   private final ManyToOneConcurrentLinkedQueue<Runnable> commands =
       new ManyToOneConcurrentLinkedQueue<>();
   private final RingTable rings = new RingTable();
-
+  private final KickWait kicks;
   private final List<MemoryUpdate> memoryUpdates = new ArrayList<>();
 
-  private volatile boolean asleep;
   private boolean settling;
-  private boolean ioWatched;
   private int fencedCount;
   private int endingCount;
   private long lastFenceTryNs;
@@ -78,7 +63,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     this.idleSpinNs = idleSpinNs;
     this.io = io;
     this.events = events;
-    epoll.add(wakeFd, Epoll.IN, WAKE_TOKEN);
+    this.kicks = new KickWait(seatBlock, rings, io);
   }
 
   /** The rings here; reactor thread. */
@@ -89,11 +74,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
   /** Runs a command on the reactor's thread; any thread. */
   void execute(final Runnable command) {
     commands.offer(command);
-    if (asleep) {
-      synchronized (wakeSender) {
-        wakeSender.signal(wakeFd);
-      }
-    }
+    kicks.wake();
   }
 
   /**
@@ -175,60 +156,12 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
         && fencedCount == 0
         && !rings.anyPolledOnly()
         && !settling) {
-      sleep();
+      if (kicks.sleep(commands)) {
+        lastCycleNs = 0;
+      }
+      lastWorkNs = System.nanoTime();
     } else {
       Thread.onSpinWait();
-    }
-  }
-
-  private void sleep() {
-    // The order matters: say that we sleep, let the guests kick again, then look once more at
-    // everything that could have
-    // arrived in between; armKicks has the full fence that pairs with the guest's.
-    asleep = true;
-    Mem.fullFence();
-    boolean workWaits = !commands.isEmpty();
-    final Ring[] current = rings.started();
-    for (int i = 0; i < current.length; i++) {
-      if (current[i].state == Ring.State.RUNNING) {
-        workWaits |= current[i].agent.armKicks();
-      }
-    }
-    watchIo();
-    workWaits |= io.armWakeUp();
-    if (!workWaits) {
-      Mem.putLongRelease(seatBlock + ACTIVITY_OFFSET, ACTIVITY_ASLEEP);
-      final int readyCount = epoll.await(SeatSegment.SLEEP_MS_MAX);
-      Mem.putLongRelease(seatBlock + ACTIVITY_OFFSET, ACTIVITY_POLLING);
-      for (int i = 0; i < readyCount; i++) {
-        onReady(epoll.token(i));
-      }
-      lastCycleNs = 0;
-    }
-    asleep = false;
-    io.disarmWakeUp();
-    for (int i = 0; i < current.length; i++) {
-      if (current[i].state == Ring.State.RUNNING) {
-        current[i].agent.disarmKicks();
-      }
-    }
-    lastWorkNs = System.nanoTime();
-  }
-
-  private void watchIo() {
-    if (!ioWatched && io.fd() >= 0) {
-      epoll.add(io.fd(), Epoll.IN, IO_TOKEN);
-      ioWatched = true;
-    }
-  }
-
-  private void onReady(final long token) {
-    if (token == WAKE_TOKEN) {
-      eventFd.drain(wakeFd);
-    } else if (token >= 0 && rings.at((int) token) != null) {
-      final Ring ring = rings.at((int) token);
-      eventFd.drain(ring.setup.kickFd());
-      ring.agent.onKick();
     }
   }
 
@@ -261,9 +194,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
    */
   void start(final Ring ring) {
     try {
-      if (ring.setup.kickFd() >= 0) {
-        epoll.add(ring.setup.kickFd(), Epoll.IN, ring.slot);
-      }
+      kicks.watch(ring);
     } catch (final SysException e) {
       discard(ring);
       events.onSessionFailed(
@@ -366,9 +297,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
   private void end(final Ring ring) {
     final int base = ring.state == Ring.State.STOPPING ? ring.agent.base() : -1;
     endingCount--;
-    if (ring.setup.kickFd() >= 0) {
-      epoll.remove(ring.setup.kickFd());
-    }
+    kicks.unwatch(ring);
     rings.remove(ring);
     final RingHost.Stopped whenStopped = ring.whenStopped;
     events.execute(() -> whenStopped.onStopped(base));
@@ -507,7 +436,6 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
   public void close() {
     rings.close();
     io.close();
-    epoll.close();
-    Fds.close(wakeFd);
+    kicks.close();
   }
 }

@@ -42,13 +42,13 @@ public abstract class VirtqueueAgent {
 
   final BrokenRing broken = new BrokenRing();
 
+  private final MemoryGenerations generations = new MemoryGenerations();
+  private final TaskRepair repair;
   private final BlkHandler handler;
   private final EventFd eventFd;
   private final long tagBase;
   private QueueSetup setup;
   private long nowNs;
-  private int generation;
-  private int previousHolders;
   private int inFlightCount;
   private int callFd;
   private boolean callForced;
@@ -63,6 +63,7 @@ public abstract class VirtqueueAgent {
     this.eventIndex = VirtioFeature.has(setup.features(), VirtioFeature.RING_EVENT_IDX);
     this.indirectOffered = VirtioFeature.has(setup.features(), VirtioFeature.RING_INDIRECT_DESC);
     this.tasks = new TaskTable(slotCount);
+    this.repair = new TaskRepair(tasks, generations);
     this.chain = new ChainReader(setup.memory());
     this.log = new RingLog(setup.memory(), effectiveLog(setup.log(), setup.features()));
     this.logging = log.isOn();
@@ -177,7 +178,7 @@ public abstract class VirtqueueAgent {
       if (!tasks.takeBlock(task)) {
         return false;
       }
-      task.begin(tasks.blockAddress(task), generation, nowNs);
+      task.begin(tasks.blockAddress(task), generations.current(), nowNs);
       chain.begin(task);
       if (!readChain(task) || !chain.findStatus()) {
         giveUp(task);
@@ -228,9 +229,7 @@ public abstract class VirtqueueAgent {
     if (logging) {
       log.markTask(task);
     }
-    if (task.generation() != generation) {
-      previousHolders--;
-    }
+    generations.release(task);
     tasks.releaseBlock(task);
     task.state(BlkTask.State.DONE);
     tasks.addDone(task.slot());
@@ -262,9 +261,7 @@ public abstract class VirtqueueAgent {
         finish(task);
       }
       case ORPHAN -> {
-        if (task.generation() != generation) {
-          previousHolders--;
-        }
+        generations.release(task);
         tasks.releaseBlock(task);
         task.state(BlkTask.State.FREE);
       }
@@ -353,13 +350,7 @@ public abstract class VirtqueueAgent {
    * becomes of the ring. Looks at every slot: not for the data path.
    */
   public final int heldByChannelCount() {
-    int count = 0;
-    for (int slot = 0; slot < tasks.slotCount(); slot++) {
-      if (InPlaceRecovery.isHeld(tasks.task(slot).state())) {
-        count++;
-      }
-    }
-    return count;
+    return repair.heldCount();
   }
 
   /**
@@ -385,28 +376,21 @@ public abstract class VirtqueueAgent {
   }
 
   private void leaveGeneration() {
-    generation++;
-    previousHolders = 0;
     for (int slot = 0; slot < tasks.slotCount(); slot++) {
       final BlkTask task = tasks.task(slot);
-      switch (task.state()) {
-        case SUBMITTED, SUBMITTING, ORPHAN -> previousHolders++;
-        case PREPARED -> {
-          // It waits for room with addresses of the old map: read it again with the new one.
-          tasks.releaseBlock(task);
-          task.state(BlkTask.State.FETCHED);
-        }
-        default -> {}
+      if (task.state() == BlkTask.State.PREPARED) {
+        // It waits for room with addresses of the old map: read it again with the new one.
+        tasks.releaseBlock(task);
+        task.state(BlkTask.State.FETCHED);
       }
     }
-    if (previousHolders == 0) {
-      log.forgetPrevious();
-    }
+    generations.next(tasks);
+    usesPreviousMemory();
   }
 
   /** Whether a running request still uses a memory map from before the last {@link #update}. */
   public final boolean usesPreviousMemory() {
-    if (previousHolders > 0) {
+    if (generations.isPreviousHeld()) {
       return true;
     }
     log.forgetPrevious();
@@ -444,20 +428,8 @@ public abstract class VirtqueueAgent {
   public final int recoverInPlace() {
     final int[] slots = new int[tasks.slotCount()];
     final int count = recoverJournal(slots);
-    tasks.clearLists();
-    inFlightCount = 0;
-    previousHolders = 0;
-    awaitsIdle = false;
-    for (int i = 0; i < count; i++) {
-      tasks.mark(slots[i]);
-      takeBack(tasks.task(slots[i]), true);
-    }
-    for (int slot = 0; slot < tasks.slotCount(); slot++) {
-      if (!tasks.isMarked(slot)) {
-        takeBack(tasks.task(slot), false);
-      }
-    }
-    tasks.rebuildBlocks();
+    inFlightCount = repair.takeBack(slots, count);
+    awaitsIdle = repair.heldCount() > 0;
     for (int slot = 0; slot < tasks.slotCount(); slot++) {
       if (tasks.task(slot).state() == BlkTask.State.ENDED) {
         finish(tasks.task(slot));
@@ -468,40 +440,6 @@ public abstract class VirtqueueAgent {
     runDeferred();
     callForced = true;
     return resubmitted;
-  }
-
-  private void takeBack(final BlkTask task, final boolean inJournal) {
-    final InPlaceRecovery.Decision decision = InPlaceRecovery.decide(task.state(), inJournal);
-    switch (decision) {
-      case FREE -> task.reset(BlkTask.State.FREE);
-      case RUN_AGAIN -> {
-        task.reset(BlkTask.State.FETCHED);
-        tasks.defer(task.slot());
-      }
-      case KEEP -> {
-        if (task.state() == BlkTask.State.ORPHAN) {
-          task.state(BlkTask.State.SUBMITTED);
-        }
-        awaitsIdle = true;
-      }
-      case ORPHAN -> {
-        task.state(BlkTask.State.ORPHAN);
-        awaitsIdle = true;
-      }
-      case PUBLISH -> {
-        task.reset(BlkTask.State.DONE);
-        tasks.addDone(task.slot());
-      }
-      case FINISH, STAY -> {}
-    }
-    if (inJournal && decision != InPlaceRecovery.Decision.STAY) {
-      inFlightCount++;
-    }
-    final boolean holdsMemory =
-        InPlaceRecovery.isHeld(task.state()) || task.state() == BlkTask.State.ENDED;
-    if (holdsMemory && task.generation() != generation) {
-      previousHolders++;
-    }
   }
 
   /**
@@ -519,23 +457,7 @@ public abstract class VirtqueueAgent {
    */
   public final void onChannelIdle() {
     awaitsIdle = false;
-    for (int slot = 0; slot < tasks.slotCount(); slot++) {
-      final BlkTask task = tasks.task(slot);
-      if (!InPlaceRecovery.isHeld(task.state())) {
-        continue;
-      }
-      if (task.generation() != generation) {
-        previousHolders--;
-      }
-      tasks.releaseBlock(task);
-      if (task.state() == BlkTask.State.ORPHAN) {
-        task.state(BlkTask.State.FREE);
-      } else {
-        task.state(BlkTask.State.FETCHED);
-        tasks.defer(slot);
-        counters.onResubmitted(1);
-      }
-    }
+    counters.onResubmitted(repair.dropHeld());
     runDeferred();
   }
 
