@@ -122,12 +122,12 @@ final class Campaign extends PairRun {
   private void injectUntil(final long endNs) throws IOException {
     int dead = 0;
     while (System.nanoTime() - endNs < 0) {
-      final int slave = awaitStandby(dead);
+      final int slave = pair.awaitStandby(dead, STANDBY_LIMIT_NS, this::watch);
       final FaultKind kind = draw();
       watchFor((long) (random.nextDouble() * REST_NS_MAX));
       dead = strike(kind, slave);
     }
-    awaitStandby(dead);
+    pair.awaitStandby(dead, STANDBY_LIMIT_NS, this::watch);
     watchFor(TICK_NS);
   }
 
@@ -145,20 +145,6 @@ final class Campaign extends PairRun {
       Collections.shuffle(deck, random);
     }
     return deck.remove(deck.size() - 1);
-  }
-
-  private int awaitStandby(final int deadPid) throws IOException {
-    final long deadlineNs = System.nanoTime() + STANDBY_LIMIT_NS;
-    for (; ; ) {
-      final int pid = pair.activePidWithStandby(deadPid);
-      if (pid != 0) {
-        return pid;
-      }
-      if (System.nanoTime() - deadlineNs > 0) {
-        throw new CommandFailedException("no warm standby in time:\n" + pair.logTail());
-      }
-      watchFor(POLL_NS);
-    }
   }
 
   /** Returns the slave if it is dead now, which the master may not have noticed yet; else 0. */
@@ -230,6 +216,10 @@ final class Campaign extends PairRun {
       warm += recovery.path("warm").asBoolean() ? 1 : 0;
       resubmitted += recovery.path("resubmitted").asLong();
     }
+  }
+
+  private void watch() {
+    watchFor(POLL_NS);
   }
 
   private void watchFor(final long ns) {

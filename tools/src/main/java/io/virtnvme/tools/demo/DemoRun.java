@@ -1,7 +1,6 @@
 package io.virtnvme.tools.demo;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import io.virtnvme.tools.CommandFailedException;
 import io.virtnvme.tools.load.LoadProgress;
 import io.virtnvme.tools.pair.PairRun;
 import io.virtnvme.tools.pair.TemporaryPair;
@@ -56,7 +55,7 @@ final class DemoRun extends PairRun {
     pair.awaitMaster();
     pair.createDisk();
     say("master and slave run; waiting for %d warm standby", settings.standbyCount());
-    awaitStandby(0);
+    pair.awaitStandby(0, STANDBY_LIMIT_NS, this::watch);
     client = new DemoClient(settings, pair, Map.of());
     client.awaitRunning(pair);
     startNs = System.nanoTime();
@@ -76,23 +75,9 @@ final class DemoRun extends PairRun {
     for (int i = 0; i < settings.kills(); i++) {
       final long offsetNs = (long) (random.nextDouble() * slotNs);
       watchUntil(startNs + WARM_UP_NS + i * slotNs + offsetNs);
-      killed = killOnce(i + 1, awaitStandby(killed));
+      killed = killOnce(i + 1, pair.awaitStandby(killed, STANDBY_LIMIT_NS, this::watch));
     }
     watchUntil(endNs);
-  }
-
-  private int awaitStandby(final int deadPid) throws IOException {
-    final long deadlineNs = System.nanoTime() + STANDBY_LIMIT_NS;
-    for (; ; ) {
-      final int pid = pair.activePidWithStandby(deadPid);
-      if (pid != 0) {
-        return pid;
-      }
-      if (System.nanoTime() - deadlineNs > 0) {
-        throw new CommandFailedException("no warm standby in time:\n" + pair.logTail());
-      }
-      watchUntil(System.nanoTime() + POLL_NS);
-    }
   }
 
   private int killOnce(final int number, final int pid) {
@@ -115,6 +100,10 @@ final class DemoRun extends PairRun {
         Sparkline.of(progress.iosPerMilli(killNs, PLOT_BEFORE_MS, PLOT_AFTER_MS)),
         PLOT_BEFORE_MS + PLOT_AFTER_MS);
     return pid;
+  }
+
+  private void watch() {
+    watchUntil(System.nanoTime() + POLL_NS);
   }
 
   private void watchUntil(final long deadlineNs) {

@@ -233,7 +233,7 @@ public final class TemporaryPair implements AutoCloseable {
    * @param deadPid the one killed last, which the master may not have noticed yet; 0 for none
    * @return its pid, or 0 while there is no standby
    */
-  public int activePidWithStandby(final int deadPid) throws IOException {
+  private int activePidWithStandby(final int deadPid) throws IOException {
     checkMaster();
     int active = 0;
     boolean standby = false;
@@ -268,14 +268,32 @@ public final class TemporaryPair implements AutoCloseable {
     return Math.toIntExact(master.pid());
   }
 
-  /** Waits for a slave that serves and a warm standby beside it. */
+  /** Waits for a slave that serves and a warm standby beside it, after a start. */
   public void awaitStandby() throws IOException {
-    final long deadlineNs = System.nanoTime() + START_LIMIT_NS;
-    while (activePidWithStandby(0) == 0) {
+    awaitStandby(0, START_LIMIT_NS, () -> LockSupport.parkNanos(POLL_NS));
+  }
+
+  /**
+   * Waits for a slave that serves and a warm standby beside it.
+   *
+   * @param deadPid the one killed last, which the master may not have noticed yet; 0 for none
+   * @param limitNs how long
+   * @param watch called between two looks; takes as long as shall lie between them, and throws when
+   *     something has died that the pair does not know of
+   * @return the pid of the process that serves
+   */
+  public int awaitStandby(final int deadPid, final long limitNs, final Runnable watch)
+      throws IOException {
+    final long deadlineNs = System.nanoTime() + limitNs;
+    for (; ; ) {
+      final int pid = activePidWithStandby(deadPid);
+      if (pid != 0) {
+        return pid;
+      }
       if (System.nanoTime() - deadlineNs > 0) {
         throw new CommandFailedException("no warm standby in time:\n" + logTail());
       }
-      LockSupport.parkNanos(POLL_NS);
+      watch.run();
     }
   }
 
