@@ -74,6 +74,10 @@ final class SimMaster {
   private final Deque<Letter> inbox = new ArrayDeque<>();
   private final Set<SimSlave> slaves = new LinkedHashSet<>();
   private final Set<SimSlave> awaited;
+
+  /** Said that they own the seat, and still hand back. */
+  private final Set<SimSlave> claimants = new LinkedHashSet<>();
+
   private SimSlave owner;
   private boolean adopted;
 
@@ -241,7 +245,7 @@ final class SimMaster {
     }
     slaves.add(slave);
     if (owns) {
-      owner = slave;
+      claimants.add(slave);
     }
   }
 
@@ -282,7 +286,8 @@ final class SimMaster {
     if (slave.isDead()) {
       return;
     }
-    if (slave == owner) {
+    // Not earlier: what it hands back may be older than what its predecessor answered.
+    if (claimants.remove(slave)) {
       onOwned(slave);
     } else {
       tellSessions(slave);
@@ -424,6 +429,7 @@ final class SimMaster {
       }
     }
     slaves.remove(slave);
+    claimants.remove(slave);
     if (owner == slave) {
       owner = null;
     }
