@@ -1,5 +1,6 @@
 package io.virtnvme.chaos;
 
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -24,17 +25,27 @@ record LoadOptions(int blockCount, int queueCount, int queueDepth, boolean packe
     return new LoadOptions(blockCount, queueCount, depth, packed, seed);
   }
 
+  /** For {@code virtnvme load}. */
   List<String> arguments() {
-    return List.of(
-        "--blocks",
-        Integer.toString(blockCount),
-        "--queue-depth",
-        Integer.toString(queueDepth),
-        "--queues",
-        Integer.toString(queueCount),
-        "--seed",
-        Long.toString(seed),
-        "--stall-limit-ms",
-        "60000");
+    final List<String> arguments =
+        new ArrayList<>(
+            List.of(
+                "--blocks",
+                Integer.toString(blockCount),
+                "--queue-depth",
+                Integer.toString(queueDepth),
+                "--queues",
+                Integer.toString(queueCount),
+                "--seed",
+                Long.toString(seed),
+                "--stall-limit-ms",
+                "60000",
+                // Away from the slave's core, where there are two.
+                "--core",
+                "0"));
+    if (packed) {
+      arguments.add("--packed");
+    }
+    return arguments;
   }
 }

@@ -2,7 +2,8 @@ package io.virtnvme.tools.chaos;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import io.virtnvme.tools.demo.DemoClient;
+import io.virtnvme.tools.JvmCommand;
+import io.virtnvme.tools.load.ClientProcess;
 import io.virtnvme.tools.pair.TemporaryPair;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -20,7 +21,7 @@ final class Disk {
   private final String name;
   private final DiskGroup group;
   private final boolean packed;
-  private DemoClient client;
+  private ClientProcess client;
 
   Disk(final DiskGroup group, final boolean packed) {
     this.name = (group == DiskGroup.MEMORY ? "mem" : "uring") + (packed ? "-packed" : "-split");
@@ -36,7 +37,7 @@ final class Disk {
     return group;
   }
 
-  DemoClient client() {
+  ClientProcess client() {
     return client;
   }
 
@@ -90,13 +91,14 @@ final class Disk {
       options.add("--packed");
     }
     client =
-        new DemoClient(
+        new ClientProcess(
+            JvmCommand.of(List.of()),
+            Map.of(),
             pair.runDirectory().path(),
             "load-" + name,
             pair.runDirectory().controllerSocket(name),
-            options,
-            Map.of());
-    client.awaitRunning(pair);
+            options);
+    client.awaitRunning(pair::logTail);
   }
 
   void close() {

@@ -1,6 +1,7 @@
 package io.virtnvme.tools.demo;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.virtnvme.tools.load.ClientProcess;
 import io.virtnvme.tools.load.LoadProgress;
 import io.virtnvme.tools.pair.PairRun;
 import io.virtnvme.tools.pair.TemporaryPair;
@@ -36,7 +37,7 @@ final class DemoRun extends PairRun {
   private final Blackouts blackouts = new Blackouts();
   private final Random random;
   private volatile TemporaryPair pair;
-  private volatile DemoClient client;
+  private volatile ClientProcess client;
   private long startNs;
   private long lastTickNs;
   private long lastTickIos;
@@ -56,8 +57,8 @@ final class DemoRun extends PairRun {
     pair.createDisk();
     say("master and slave run; waiting for %d warm standby", settings.standbyCount());
     pair.awaitStandby(0, STANDBY_LIMIT_NS, this::watch);
-    client = new DemoClient(settings, pair, Map.of());
-    client.awaitRunning(pair);
+    client = settings.startClient(pair, Map.of());
+    client.awaitRunning(pair::logTail);
     startNs = System.nanoTime();
     lastTickNs = startNs;
     killAndWatch();

@@ -1,6 +1,13 @@
 package io.virtnvme.tools.demo;
 
+import io.virtnvme.tools.JvmCommand;
+import io.virtnvme.tools.load.ClientProcess;
 import io.virtnvme.tools.pair.PairSettings;
+import io.virtnvme.tools.pair.TemporaryPair;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
 
 /**
  * What a demo does.
@@ -42,6 +49,43 @@ record DemoSettings(
 
   int blockCount() {
     return (int) (((long) megabytes << 20) / PairSettings.BLOCK_BYTES);
+  }
+
+  /** Starts the client that keeps the pair's disk busy. */
+  ClientProcess startClient(final TemporaryPair pair, final Map<String, String> environment)
+      throws IOException {
+    return new ClientProcess(
+        JvmCommand.of(List.of()),
+        environment,
+        pair.runDirectory().path(),
+        "client",
+        pair.socket(),
+        loadOptions());
+  }
+
+  private List<String> loadOptions() {
+    final List<String> options =
+        new ArrayList<>(
+            List.of(
+                "--blocks",
+                Integer.toString(blockCount()),
+                "--queue-depth",
+                Integer.toString(queueDepth),
+                "--queues",
+                Integer.toString(queueCount),
+                "--memory",
+                Integer.toString(guestMegabytes),
+                "--seed",
+                Long.toString(seed),
+                "--core",
+                Integer.toString(clientCore)));
+    if (packed) {
+      options.add("--packed");
+    }
+    if (hugePages) {
+      options.add("--huge-pages");
+    }
+    return options;
   }
 
   PairSettings pair() {

@@ -2,6 +2,7 @@ package io.virtnvme.tools.demo;
 
 import io.virtnvme.tools.CommandFailedException;
 import io.virtnvme.tools.JvmCommand;
+import io.virtnvme.tools.load.ClientProcess;
 import io.virtnvme.tools.pair.Leftovers;
 import io.virtnvme.tools.pair.TemporaryPair;
 import java.io.File;
@@ -66,8 +67,8 @@ public final class TrainCommand implements Callable<Integer> {
       pair.awaitMaster();
       pair.createDisk();
       pair.awaitStandby();
-      try (DemoClient client = new DemoClient(SETTINGS, pair, recording)) {
-        client.awaitRunning(pair);
+      try (ClientProcess client = SETTINGS.startClient(pair, recording)) {
+        client.awaitRunning(pair::logTail);
         client.finish();
       }
       pair.recoveries();
