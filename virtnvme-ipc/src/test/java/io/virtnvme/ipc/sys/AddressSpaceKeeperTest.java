@@ -6,14 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.virtnvme.ipc.memory.Mem;
-import java.io.BufferedReader;
 import java.io.IOException;
-import java.io.InputStreamReader;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
@@ -34,19 +30,16 @@ class AddressSpaceKeeperTest {
   @Test
   void shouldFreeTheLocksOfADeadProcessBeforeItsMemoryIsTornDown() throws Exception {
     final Path file = Files.createFile(directory.resolve("disk"));
-    final Process process = startProcess(file);
     final int lockFd = Fds.open(file.toString(), Fds.O_RDWR, 0);
-    try (BufferedReader output =
-        new BufferedReader(
-            new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
-      final int keeper = Integer.parseInt(output.readLine());
+    try (TestProcess process = startProcess(file)) {
+      final int keeper = Integer.parseInt(process.readLine());
       assertNotEquals(0, keeper);
       assertFalse(Fds.tryLock(lockFd), "the process holds the lock");
       assertEquals(List.of(), Processes.commandLine(keeper), "it is nobody's slave");
       final int keeperFd = Processes.pidfdOpen(keeper);
       // Stopped, it cannot end: so the memory that it shares is there when the lock comes free.
       assertEquals(0, Processes.signal(keeperFd, Processes.SIGSTOP));
-      process.destroyForcibly();
+      process.kill();
       Fds.lock(lockFd);
       assertTrue(residentBytes(keeper) >= TOUCHED_BYTES, () -> residentBytes(keeper) + " bytes");
       assertFalse(Fds.awaitReadable(keeperFd, 0), "the keeper lives");
@@ -55,8 +48,6 @@ class AddressSpaceKeeperTest {
       Fds.close(keeperFd);
     } finally {
       Fds.close(lockFd);
-      process.destroyForcibly();
-      assertTrue(process.waitFor(20, TimeUnit.SECONDS));
     }
   }
 
@@ -64,18 +55,14 @@ class AddressSpaceKeeperTest {
   void shouldRunToTheEndOfItsProgramWhenTheProcessIsKilled() throws Exception {
     // An orphan becomes our child, so that we hear how it ended.
     assertEquals(0, Libc.syscall(SYS_PRCTL, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0, 0));
-    final Process process = startProcess(Files.createFile(directory.resolve("disk")));
     final long status = Mem.allocate(Long.BYTES);
-    try (BufferedReader output =
-        new BufferedReader(
-            new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
-      final int keeper = Integer.parseInt(output.readLine());
-      process.destroyForcibly();
-      assertTrue(process.waitFor(20, TimeUnit.SECONDS));
+    try (TestProcess process = startProcess(Files.createFile(directory.resolve("disk")))) {
+      final int keeper = Integer.parseInt(process.readLine());
+      process.kill();
+      process.awaitEnd();
       assertEquals(keeper, Libc.syscall(SYS_WAIT4, keeper, status, WALL, 0, 0, 0));
       assertEquals(0, Mem.getInt(status), "neither a signal nor another exit code");
     } finally {
-      process.destroyForcibly();
       Mem.free(status);
       Libc.syscall(SYS_PRCTL, PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0, 0);
     }
@@ -83,18 +70,12 @@ class AddressSpaceKeeperTest {
 
   @Test
   void shouldEndWithAProcessThatExits() throws Exception {
-    final Process process = startProcess(Files.createFile(directory.resolve("disk")));
-    try (BufferedReader output =
-        new BufferedReader(
-            new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
-      final int keeperFd = Processes.pidfdOpen(Integer.parseInt(output.readLine()));
-      process.getOutputStream().close();
-      assertTrue(process.waitFor(20, TimeUnit.SECONDS));
-      assertEquals(0, process.exitValue());
+    try (TestProcess process = startProcess(Files.createFile(directory.resolve("disk")))) {
+      final int keeperFd = Processes.pidfdOpen(Integer.parseInt(process.readLine()));
+      process.endInput();
+      assertEquals(0, process.awaitEnd());
       assertTrue(Fds.awaitReadable(keeperFd, LIMIT_MS));
       Fds.close(keeperFd);
-    } finally {
-      process.destroyForcibly();
     }
   }
 
@@ -107,18 +88,8 @@ class AddressSpaceKeeperTest {
     }
   }
 
-  private static Process startProcess(final Path file) throws IOException {
-    return new ProcessBuilder(
-            List.of(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "--add-exports=java.base/jdk.internal.misc=ALL-UNNAMED",
-                "-XX:+UseSerialGC",
-                "-cp",
-                System.getProperty("java.class.path"),
-                KeptProcess.class.getName(),
-                file.toString()))
-        .redirectError(ProcessBuilder.Redirect.INHERIT)
-        .start();
+  private static TestProcess startProcess(final Path file) throws IOException {
+    return TestProcess.start(KeptProcess.class, file.toString());
   }
 
   /** Has a ring and a lock, touches memory, prints its keeper's pid, and waits for its end. */

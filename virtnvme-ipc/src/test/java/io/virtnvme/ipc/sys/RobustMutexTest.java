@@ -1,11 +1,8 @@
 package io.virtnvme.ipc.sys;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Path;
-import java.util.List;
-import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -30,37 +27,19 @@ class RobustMutexTest {
     try (Mapping mapping = mapNew(file)) {
       final RobustMutex mutex = new RobustMutex(mapping.address());
       mutex.initialise();
-      final Process holder = startHolder(file);
-      try {
-        assertEquals('L', holder.getInputStream().read(), "the child says when it holds the mutex");
+      try (TestProcess holder = TestProcess.start(Holder.class, file.toString())) {
+        assertEquals("locked", holder.readLine(), "the child says when it holds the mutex");
         assertEquals(RobustMutex.Outcome.BUSY, mutex.tryLock());
         assertEquals(RobustMutex.Outcome.BUSY, mutex.lock(SECOND_NS / 100));
-        final int pidfd = Processes.pidfdOpen((int) holder.pid());
+        final int pidfd = Processes.pidfdOpen(holder.pid());
         assertEquals(0, Processes.signal(pidfd, Processes.SIGKILL));
         Fds.close(pidfd);
         assertEquals(RobustMutex.Outcome.OWNER_DIED, mutex.lock(20 * SECOND_NS));
         mutex.unlock();
         assertEquals(RobustMutex.Outcome.ACQUIRED, mutex.tryLock());
         mutex.unlock();
-      } finally {
-        holder.destroyForcibly();
-        assertTrue(holder.waitFor(20, TimeUnit.SECONDS));
       }
     }
-  }
-
-  private static Process startHolder(final Path file) throws Exception {
-    return new ProcessBuilder(
-            List.of(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "--add-exports=java.base/jdk.internal.misc=ALL-UNNAMED",
-                "-XX:+UseSerialGC",
-                "-cp",
-                System.getProperty("java.class.path"),
-                Holder.class.getName(),
-                file.toString()))
-        .redirectError(ProcessBuilder.Redirect.INHERIT)
-        .start();
   }
 
   /** Locks the mutex, says so, and waits for its death. */
@@ -69,8 +48,7 @@ class RobustMutexTest {
       final int fd = Fds.open(arguments[0], Fds.O_RDWR, 0);
       final Mapping mapping = Mapping.map(fd, 0, 4096);
       if (new RobustMutex(mapping.address()).tryLock() == RobustMutex.Outcome.ACQUIRED) {
-        System.out.write('L');
-        System.out.flush();
+        System.out.println("locked");
       }
       System.in.read();
     }
