@@ -6,7 +6,6 @@ import static io.virtnvme.master.MasterFixture.context;
 import static io.virtnvme.master.MasterFixture.controller;
 import static io.virtnvme.master.MasterFixture.get;
 import static io.virtnvme.master.MasterFixture.nullBdev;
-import static io.virtnvme.master.MasterFixture.states;
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -38,36 +37,25 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.CompletionStage;
-import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
 
-@Timeout(value = 60, unit = TimeUnit.SECONDS)
-class MasterBdevTest {
-  @TempDir Path directory;
-  private final FakeProcesses processes = new FakeProcesses();
-  private Path runDirectory;
-  private Master master;
+class MasterBdevTest extends MasterRig {
   private ControlPlane plane;
   private FakeSlave owner;
 
   @BeforeEach
   void start() throws IOException {
-    runDirectory = directory.resolve("r");
     master = Master.launch(context(runDirectory, processes));
     plane = master.controlPlane();
-    owner = new FakeSlave(processes, runDirectory, processes.awaitStart()).serve(0);
-    await().until(() -> states(plane).contains(SlaveInfo.State.ACTIVE));
+    owner = slave(processes.awaitStart()).serve(0);
+    awaitState(SlaveInfo.State.ACTIVE);
   }
 
   @AfterEach
   void stop() {
     owner.die();
-    master.close();
-    processes.close();
   }
 
   private BdevInfo create(final BdevSpec spec) {
@@ -249,7 +237,7 @@ class MasterBdevTest {
     owner.die();
     final int next = processes.awaitStart();
     assertEquals(BdevInfo.State.RECOVERING, get(plane.createBdev(nullBdev("n0"))).state());
-    final FakeSlave successor = new FakeSlave(processes, runDirectory, next);
+    final FakeSlave successor = slave(next);
     successor.hello();
     successor.expect(RelayMessageType.BDEV_ADD);
     successor.takeSeat(0, true);

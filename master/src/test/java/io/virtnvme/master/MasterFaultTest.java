@@ -28,31 +28,11 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-@Timeout(value = 60, unit = TimeUnit.SECONDS)
-class MasterFaultTest {
-  @TempDir Path runDirectory;
-  private final FakeProcesses processes = new FakeProcesses();
-  private Master master;
-
-  @AfterEach
-  void stop() {
-    if (master != null) {
-      master.close();
-    }
-    processes.close();
-  }
-
-  private FakeSlave slave(final int pid) {
-    return new FakeSlave(processes, runDirectory, pid);
-  }
-
+class MasterFaultTest extends MasterRig {
   private MasterContext realProcesses(final String... command) {
     return context(runDirectory, processes)
         .processes(new OsProcessTable())
@@ -93,7 +73,7 @@ class MasterFaultTest {
   @Test
   void shouldGiveUpWhenTheProcessCannotEvenBeStarted() {
     master = Master.launch(realProcesses("/nowhere/java"));
-    await().until(() -> states(master.controlPlane()).contains(SlaveInfo.State.FAILED));
+    awaitState(SlaveInfo.State.FAILED);
     assertEquals(1, master.counters().get(MasterCounter.SEATS_FAILED));
   }
 
@@ -168,7 +148,7 @@ class MasterFaultTest {
   void shouldKillAnOwnerThatOnlyHangsUp() throws IOException {
     master = Master.launch(context(runDirectory, processes));
     final FakeSlave owner = slave(processes.awaitStart()).serve(0);
-    await().until(() -> states(master.controlPlane()).contains(SlaveInfo.State.ACTIVE));
+    awaitState(SlaveInfo.State.ACTIVE);
     owner.disconnect();
     await().until(() -> processes.isDead(owner.pid()));
     slave(processes.awaitStart()).serve(0).close();
@@ -179,7 +159,7 @@ class MasterFaultTest {
   void shouldKillAnOwnerWhoseReactorStandsStill(final long activity) throws IOException {
     master = Master.launch(context(runDirectory, processes).hangNsMax(200_000_000));
     final FakeSlave owner = slave(processes.awaitStart()).serve(0);
-    await().until(() -> states(master.controlPlane()).contains(SlaveInfo.State.ACTIVE));
+    awaitState(SlaveInfo.State.ACTIVE);
     try (SeatSegment segment = SeatSegment.open(owner.segments(), 0)) {
       final long reactor = segment.reactorAddress(0);
       Mem.putLongRelease(reactor + SeatSegment.ACTIVITY_OFFSET, SeatSegment.ACTIVITY_NONE);
@@ -213,7 +193,7 @@ class MasterFaultTest {
     master = Master.launch(context(runDirectory, processes).hangNsMax(200_000_000));
     processes.activity(true, 1_000_000);
     final FakeSlave owner = slave(processes.awaitStart()).serve(0);
-    await().until(() -> states(master.controlPlane()).contains(SlaveInfo.State.ACTIVE));
+    awaitState(SlaveInfo.State.ACTIVE);
     try (SeatSegment segment = SeatSegment.open(owner.segments(), 0)) {
       final long reactor = segment.reactorAddress(0);
       Mem.putLongRelease(reactor + SeatSegment.HEARTBEAT_NS_OFFSET, 1);
@@ -253,7 +233,7 @@ class MasterFaultTest {
         Master.launch(context(runDirectory, processes).standbyCount(1).stuckNsMax(100_000_000));
     final FakeSlave owner = slave(processes.awaitStart()).serve(0);
     final FakeSlave deaf = slave(processes.awaitStart()).standBy();
-    await().until(() -> states(master.controlPlane()).contains(SlaveInfo.State.STANDBY));
+    awaitState(SlaveInfo.State.STANDBY);
     for (int i = 0; i < 4000 && !processes.isDead(deaf.pid()); i++) {
       final var created = master.controlPlane().createBdev(nullBdev("a" + "n".repeat(150) + i));
       owner.answerBdev(RelayMessageType.BDEV_ADD, 0, "");

@@ -5,8 +5,6 @@ import static io.virtnvme.master.MasterFixture.context;
 import static io.virtnvme.master.MasterFixture.controller;
 import static io.virtnvme.master.MasterFixture.get;
 import static io.virtnvme.master.MasterFixture.nullBdev;
-import static io.virtnvme.master.MasterFixture.states;
-import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -30,29 +28,10 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.List;
-import java.util.concurrent.TimeUnit;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
 
-@Timeout(value = 60, unit = TimeUnit.SECONDS)
-class MasterStartTest {
-  @TempDir Path directory;
-  private final FakeProcesses processes = new FakeProcesses();
-  private Path runDirectory;
-  private Master master;
-
-  @AfterEach
-  void stop() {
-    if (master != null) {
-      master.close();
-    }
-    processes.close();
-  }
-
+class MasterStartTest extends MasterRig {
   private MasterContext newContext() {
-    runDirectory = directory.resolve("run");
     return context(runDirectory, processes);
   }
 
@@ -93,7 +72,6 @@ class MasterStartTest {
 
   @Test
   void shouldReplaceTheStaleSocketsOfADeadMaster() throws IOException {
-    newContext();
     Files.createDirectories(runDirectory.resolve("vhost"));
     Fds.close(UnixSocket.listenSeqPacket(runDirectory.resolve("slaves.sock").toString(), 1));
     Fds.close(UnixSocket.listenStream(runDirectory.resolve("vhost").resolve("c0").toString(), 1));
@@ -105,7 +83,6 @@ class MasterStartTest {
 
   @Test
   void shouldRefuseWhatCannotBeUsed() throws IOException {
-    newContext();
     Files.createDirectories(runDirectory);
     Files.writeString(runDirectory.resolve("instance"), "no number");
     assertTrue(refusal(newContext()).contains("holds no instance id"));
@@ -195,10 +172,9 @@ class MasterStartTest {
   @Test
   void shouldStopStandbysFirstAndThenAskTheOwner() throws Exception {
     master = Master.launch(newContext().standbyCount(1));
-    final FakeSlave owner = new FakeSlave(processes, runDirectory, processes.awaitStart()).serve(0);
-    final FakeSlave standby =
-        new FakeSlave(processes, runDirectory, processes.awaitStart()).standBy();
-    await().until(() -> states(master.controlPlane()).contains(SlaveInfo.State.STANDBY));
+    final FakeSlave owner = slave(processes.awaitStart()).serve(0);
+    final FakeSlave standby = slave(processes.awaitStart()).standBy();
+    awaitState(SlaveInfo.State.STANDBY);
     final Thread closer = new Thread(master::close);
     closer.start();
     owner.expect(RelayMessageType.SHUTDOWN);

@@ -24,35 +24,14 @@ import io.virtnvme.master.rpc.RecoveryInfo;
 import io.virtnvme.master.rpc.RpcClient;
 import io.virtnvme.master.rpc.SlaveInfo;
 import java.io.IOException;
-import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
 
-@Timeout(value = 60, unit = TimeUnit.SECONDS)
-class MasterTakeoverTest {
+class MasterTakeoverTest extends MasterRig {
   private static final byte[] MESSAGE = FrontEndPeer.message(1, (byte) 3);
-
-  @TempDir Path runDirectory;
-  private final FakeProcesses processes = new FakeProcesses();
-  private Master master;
-
-  @AfterEach
-  void stop() {
-    if (master != null) {
-      master.close();
-    }
-    processes.close();
-  }
-
-  private FakeSlave slave(final int pid) {
-    return new FakeSlave(processes, runDirectory, pid);
-  }
 
   /** A master with one slave that owns seat 0, one bdev and one controller c0. */
   private FakeSlave startWithOwner(final int standbys) throws IOException {
@@ -62,7 +41,7 @@ class MasterTakeoverTest {
   private FakeSlave startWithOwner(final MasterContext context) throws IOException {
     master = Master.launch(context);
     final FakeSlave owner = slave(processes.awaitStart()).serve(0);
-    await().until(() -> states(master.controlPlane()).contains(SlaveInfo.State.ACTIVE));
+    awaitState(SlaveInfo.State.ACTIVE);
     final CompletableFuture<JsonNode> created =
         CompletableFuture.supplyAsync(
             () ->
@@ -150,7 +129,7 @@ class MasterTakeoverTest {
   void shouldLetAStandbyTakeTheSeatBeforeTheDeathIsKnown() throws IOException {
     final FakeSlave first = startWithOwner(1);
     final FakeSlave standby = slave(processes.awaitStart()).standBy();
-    await().until(() -> states(master.controlPlane()).contains(SlaveInfo.State.STANDBY));
+    awaitState(SlaveInfo.State.STANDBY);
     try (FrontEndPeer guest = connect()) {
       guest.send(MESSAGE);
       first.expect(RelayMessageType.RELAY);
@@ -180,10 +159,10 @@ class MasterTakeoverTest {
         Master.launch(context(runDirectory, processes).standbyCount(1).takeoverNsMax(50_000_000));
     final FakeSlave owner = slave(processes.awaitStart()).serve(0);
     final FakeSlave standby = slave(processes.awaitStart()).standBy();
-    await().until(() -> states(master.controlPlane()).contains(SlaveInfo.State.STANDBY));
+    awaitState(SlaveInfo.State.STANDBY);
     owner.die();
     final FakeSlave cold = slave(processes.awaitStart()).serve(0);
-    await().until(() -> states(master.controlPlane()).contains(SlaveInfo.State.ACTIVE));
+    awaitState(SlaveInfo.State.ACTIVE);
     standby.close();
     cold.close();
   }
@@ -197,12 +176,12 @@ class MasterTakeoverTest {
                 .takeoverNsMax(TimeUnit.HOURS.toNanos(1)));
     final FakeSlave owner = slave(processes.awaitStart()).serve(0);
     final FakeSlave standby = slave(processes.awaitStart()).standBy();
-    await().until(() -> states(master.controlPlane()).contains(SlaveInfo.State.STANDBY));
+    awaitState(SlaveInfo.State.STANDBY);
     owner.die();
     await().until(() -> !states(master.controlPlane()).contains(SlaveInfo.State.ACTIVE));
     standby.die();
     final FakeSlave cold = slave(processes.awaitStart()).serve(0);
-    await().until(() -> states(master.controlPlane()).contains(SlaveInfo.State.ACTIVE));
+    awaitState(SlaveInfo.State.ACTIVE);
     cold.close();
   }
 
@@ -388,7 +367,7 @@ class MasterTakeoverTest {
     master = Master.launch(context(runDirectory, processes).adoptionNsMax(200_000_000));
     assertTrue(processes.isDead(owner.pid()));
     final FakeSlave next = slave(processes.awaitStart()).serve(0);
-    await().until(() -> states(master.controlPlane()).contains(SlaveInfo.State.ACTIVE));
+    awaitState(SlaveInfo.State.ACTIVE);
     next.close();
   }
 }
