@@ -111,7 +111,6 @@ final class SimSlave implements ReactorEvents {
   /** Ends in good order: rings stop, then the process does. */
   void leave() {
     leaving = true;
-    seat.stopAll();
   }
 
   /** Only the world says that a slave is dead. */
@@ -131,7 +130,13 @@ final class SimSlave implements ReactorEvents {
   void stepReactor() {
     final int reactor = random.nextInt(seatBlocks.length);
     if (seat.isOwned(reactor)) {
-      run(() -> seat.doWork(reactor, world.nowNs()));
+      run(
+          () -> {
+            if (leaving) {
+              seat.stopRings(reactor);
+            }
+            seat.doWork(reactor, world.nowNs());
+          });
       if (leaving && !isDead() && seat.ringCount() == 0) {
         world.onDeath(this, "left");
       }

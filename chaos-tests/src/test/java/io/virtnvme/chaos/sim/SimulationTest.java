@@ -60,7 +60,7 @@ class SimulationTest {
 
   /** Seeds that once showed a fault of ours. */
   @ParameterizedTest
-  @ValueSource(longs = {612, 2069, 2100, 22426, 3_000_007_235L, 3_000_007_586L})
+  @ValueSource(longs = {612, 2069, 2100, 22426, 3_000_007_235L, 3_000_007_586L, 3_000_083_092L})
   void shouldStaySoundWhereItOnceWasNot(final long seed) {
     requireSound(simulation.run(seed));
   }

@@ -66,11 +66,12 @@ public final class SteppedSeat implements AutoCloseable {
     return reactors[reactor].doWork(nowNs);
   }
 
-  /** Stops every ring in good order, as before the seat is left. */
-  public void stopAll() {
-    for (final Reactor reactor : reactors) {
-      reactor.execute(reactor::stopAll);
-    }
+  /**
+   * Stops every ring of a reactor in good order, as before the seat is left. In each cycle: a ring
+   * whose start was under way must not keep the seat.
+   */
+  public void stopRings(final int reactor) {
+    reactors[reactor].stopAll();
   }
 
   /** Rings that run, wait for a fence, or come to their end. */
