@@ -20,9 +20,15 @@ import org.junit.jupiter.api.io.TempDir;
 class AddressSpaceKeeperTest {
   private static final int LIMIT_MS = 20_000;
   private static final long SYS_WAIT4 = 61;
+  private static final long SYS_GETPRIORITY = 140;
   private static final long SYS_PRCTL = 157;
   private static final long PR_SET_CHILD_SUBREAPER = 36;
   private static final long WALL = 0x40000000;
+  private static final int NICE_MAX = 19;
+
+  /** Its queues and its entries. */
+  private static final int RING_MAPPINGS = 2;
+
   private static final long TOUCHED_BYTES = 64L << 20;
 
   @TempDir Path directory;
@@ -69,6 +75,27 @@ class AddressSpaceKeeperTest {
   }
 
   @Test
+  void shouldUnmapRingsBeforeItTearsDownTheRest() throws Exception {
+    try (TestProcess process = startProcess(Files.createFile(directory.resolve("disk")))) {
+      final int keeper = Integer.parseInt(process.readLine());
+      final long touched = Long.parseUnsignedLong(process.readLine(), 16);
+      final int keeperFd = Processes.pidfdOpen(keeper);
+      try (TracedExit exit = TracedExit.of(keeper)) {
+        assertEquals(RING_MAPPINGS, ringMappings(keeper).size(), "what is to go was there");
+        process.kill();
+        assertEquals(0, exit.awaitStop(), "it came to the end of its program");
+        assertEquals(List.of(), ringMappings(keeper));
+        // Everything else waits for the exit, at the lowest priority.
+        assertTrue(isMapped(keeper, touched, TOUCHED_BYTES), () -> mappings(keeper).toString());
+        assertTrue(residentBytes(keeper) >= TOUCHED_BYTES, () -> residentBytes(keeper) + " bytes");
+        assertEquals(NICE_MAX, nice(keeper));
+      }
+      assertTrue(Fds.awaitReadable(keeperFd, LIMIT_MS), "and it ends");
+      Fds.close(keeperFd);
+    }
+  }
+
+  @Test
   void shouldEndWithAProcessThatExits() throws Exception {
     try (TestProcess process = startProcess(Files.createFile(directory.resolve("disk")))) {
       final int keeperFd = Processes.pidfdOpen(Integer.parseInt(process.readLine()));
@@ -77,6 +104,33 @@ class AddressSpaceKeeperTest {
       assertTrue(Fds.awaitReadable(keeperFd, LIMIT_MS));
       Fds.close(keeperFd);
     }
+  }
+
+  /** Lines of /proc/PID/maps: the first word is {@code start-end}, in hexadecimal digits. */
+  private static List<String> mappings(final int pid) {
+    try {
+      return Files.readAllLines(Path.of("/proc", Integer.toString(pid), "maps"));
+    } catch (final IOException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  private static List<String> ringMappings(final int pid) {
+    return mappings(pid).stream().filter(line -> line.contains("anon_inode:[io_uring]")).toList();
+  }
+
+  private static boolean isMapped(final int pid, final long address, final long lengthBytes) {
+    return mappings(pid).stream()
+        .map(line -> line.split("[- ]", -1))
+        .anyMatch(
+            words ->
+                Long.parseUnsignedLong(words[0], 16) <= address
+                    && Long.parseUnsignedLong(words[1], 16) >= address + lengthBytes);
+  }
+
+  /** The raw call returns 20 minus the nice value. */
+  private static long nice(final int pid) {
+    return 20 - Libc.syscall(SYS_GETPRIORITY, 0, pid, 0, 0, 0, 0);
   }
 
   private static long residentBytes(final int pid) {
@@ -92,15 +146,20 @@ class AddressSpaceKeeperTest {
     return TestProcess.start(KeptProcess.class, file.toString());
   }
 
-  /** Has a ring and a lock, touches memory, prints its keeper's pid, and waits for its end. */
+  /**
+   * Has a ring and a lock, touches memory, prints its keeper's pid and the memory's address, and
+   * waits for its end.
+   */
   static final class KeptProcess {
     public static void main(final String[] arguments) throws IOException {
       final int keeper = AddressSpaceKeeper.start();
       IoUring.disabled(8, 16);
       final int fd = Fds.open(arguments[0], Fds.O_RDWR, 0);
       Fds.lock(fd);
-      Mem.fill(Mem.allocate(TOUCHED_BYTES), TOUCHED_BYTES, (byte) 1);
+      final long touched = Mem.allocate(TOUCHED_BYTES);
+      Mem.fill(touched, TOUCHED_BYTES, (byte) 1);
       System.out.println(keeper);
+      System.out.println(Long.toHexString(touched));
       System.out.flush();
       System.in.read();
       System.exit(0);
