@@ -62,8 +62,9 @@ public final class Processes {
   }
 
   /**
-   * False for a process that is gone or waits to be reaped. Of a number alone: who must not be
-   * misled by one that was given anew holds the process by a pidfd.
+   * False for a process that is gone, gives up its memory or waits to be reaped, and also for the
+   * instant in which it becomes another program (execve). Of a number alone: who must not be misled
+   * by one that was given anew holds the process by a pidfd.
    */
   public static boolean isAlive(final int pid) {
     try {

@@ -6,7 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.BufferedReader;
+import java.io.IOException;
 import java.io.InputStreamReader;
+import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -21,7 +23,8 @@ class ProcessesTest {
   void shouldTellTheLivingFromTheGone() throws Exception {
     final Process process = new ProcessBuilder("cat").start();
     final int pid = (int) process.pid();
-    try {
+    try (BufferedReader output = reader(process)) {
+      awaitCat(process, output);
       assertTrue(Processes.isAlive(pid));
       assertEquals(List.of("cat"), Processes.commandLine(pid));
     } finally {
@@ -34,19 +37,39 @@ class ProcessesTest {
 
   @Test
   void shouldCountAProcessThatWaitsToBeReapedAsDead() throws Exception {
-    // The shell becomes a program that knows nothing of the child, so nobody reaps it.
-    final Process parent =
-        new ProcessBuilder("sh", "-c", "cat </dev/null & echo $!; exec cat").start();
-    try (BufferedReader output =
-        new BufferedReader(
-            new InputStreamReader(parent.getInputStream(), StandardCharsets.UTF_8))) {
+    final Process parent = new ProcessBuilder("sh", "-c", "sleep 600 & echo $!; exec cat").start();
+    int pidfd = -1;
+    try (BufferedReader output = reader(parent)) {
       final int pid = Integer.parseInt(output.readLine());
+      pidfd = Processes.pidfdOpen(pid);
+      // The shell would reap its child; what it became knows of none.
+      awaitCat(parent, output);
+      await().until(() -> Processes.isAlive(pid));
+      assertEquals(0, Processes.signal(pidfd, Processes.SIGKILL));
       await().until(() -> !Processes.isAlive(pid));
       assertTrue(
           Files.exists(Path.of("/proc", Integer.toString(pid))), "its number is still taken");
     } finally {
+      if (pidfd >= 0) {
+        Processes.signal(pidfd, Processes.SIGKILL);
+        Fds.close(pidfd);
+      }
       parent.destroyForcibly();
       assertTrue(parent.waitFor(20, TimeUnit.SECONDS));
     }
+  }
+
+  private static BufferedReader reader(final Process process) {
+    return new BufferedReader(
+        new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8));
+  }
+
+  /** Returns when the process runs {@code cat}, and is no longer about to. */
+  private static void awaitCat(final Process process, final BufferedReader output)
+      throws IOException {
+    final OutputStream input = process.getOutputStream();
+    input.write("here\n".getBytes(StandardCharsets.UTF_8));
+    input.flush();
+    assertEquals("here", output.readLine());
   }
 }
