@@ -14,7 +14,8 @@ import java.util.concurrent.locks.LockSupport;
  * it would hold up the client, the ring would run empty, and the kill would prove nothing.
  */
 public final class Killer {
-  private static final int FIFO_PRIORITY = 1;
+  /** Above every reactor's. */
+  private static final int FIFO_PRIORITY = 98;
 
   private Killer() {}
 
@@ -61,6 +62,8 @@ public final class Killer {
     }
     final long sentNs = System.nanoTime();
     final int result = Processes.signal(pidfd, Processes.SIGKILL);
+    // At once: what this thread does now must not hold up the successor.
+    Threads.dropToNormal();
     if (result < 0) {
       throw new CommandFailedException("cannot kill slave " + pid + ": " + Errno.text(-result));
     }

@@ -56,6 +56,8 @@ public final class AddressSpaceKeeper {
   /** Address of the table, 0 while there is no keeper. */
   private static long table;
 
+  private static int keeperPid;
+
   private AddressSpaceKeeper() {}
 
   /**
@@ -87,7 +89,13 @@ public final class AddressSpaceKeeper {
       return 0;
     }
     table = page + TABLE_OFFSET;
+    keeperPid = pid;
     return pid;
+  }
+
+  /** Its process id, or 0 while there is none. Any thread. */
+  static synchronized int pid() {
+    return keeperPid;
   }
 
   /**

@@ -48,6 +48,8 @@ final class Libc {
 
   static native int mprotect(long address, long lengthBytes, int protection);
 
+  static native int tgkill(int processId, int threadId, int signal);
+
   static native int madvise(long address, long lengthBytes, int advice);
 
   static native int eventfd(int initialValue, int flags);

@@ -2,8 +2,14 @@ package io.virtnvme.ipc.sys;
 
 import io.virtnvme.ipc.memory.Mem;
 import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.IntStream;
 
 /**
  * Placement and priority of the calling thread, or of the whole process when called before other
@@ -14,6 +20,15 @@ public final class Threads {
   private static final int SCHED_FIFO = 1;
   private static final int PRIO_PROCESS = 0;
   private static final int MASK_BYTES = 128;
+  private static final int NICE_MAX = 19;
+
+  /** Ids to ask for at most. */
+  private static final int ASKED_MAX = 50_000;
+
+  private static final File TASKS = new File("/proc/self/task");
+
+  /** In the name of each compiler thread, as far as the kernel keeps it. */
+  private static final String COMPILER = "CompilerThre";
 
   /** Threads that chose their core; there are few, and they stay. */
   private static final Set<Integer> PINNED = ConcurrentHashMap.newKeySet();
@@ -41,8 +56,8 @@ public final class Threads {
 
   /**
    * Moves every thread of this process but those that {@linkplain #pinTo pinned themselves} to some
-   * cores; threads made later inherit that from their maker. When such a process is killed, all of
-   * it dies on these cores and takes no time from others.
+   * cores, its keeper too; threads made later inherit that from their maker. When such a process is
+   * killed, all of it dies on these cores and takes no time from others.
    *
    * @param cores core numbers; out of range ones are left out
    */
@@ -55,16 +70,73 @@ public final class Threads {
           Mem.putByte(octet, (byte) (Mem.getByte(octet) | 1 << (core % Byte.SIZE)));
         }
       }
-      final String[] threadIds = new File("/proc/self/task").list();
-      for (final String threadId : threadIds == null ? new String[0] : threadIds) {
-        final int tid = Integer.parseInt(threadId);
+      for (final int tid : threadIds()) {
         if (!PINNED.contains(tid)) {
           // A thread that ended meanwhile, or a core that is not there, changes nothing.
           Libc.sched_setaffinity(tid, MASK_BYTES, mask);
         }
       }
+      if (AddressSpaceKeeper.pid() != 0) {
+        Libc.sched_setaffinity(AddressSpaceKeeper.pid(), MASK_BYTES, mask);
+      }
     } finally {
       Mem.free(mask);
+    }
+  }
+
+  /**
+   * The threads of this process. Asks for each id instead of reading a directory: what the kernel
+   * caches of {@code /proc/PID/task} delays whoever buries the process, by some ms of spinning.
+   */
+  private static int[] threadIds() {
+    final int first = Processes.currentPid();
+    final int last = freshThreadId();
+    if (last < first || last - first > ASKED_MAX) {
+      return listThreadIds();
+    }
+    return IntStream.rangeClosed(first, last)
+        .filter(tid -> Libc.tgkill(first, tid, 0) == 0)
+        .toArray();
+  }
+
+  /** Thread ids are given out in rising order, until they start again at the bottom. */
+  private static int freshThreadId() {
+    final AtomicInteger tid = new AtomicInteger();
+    final Thread thread = new Thread(() -> tid.set(Libc.gettid()), "fresh-id");
+    thread.start();
+    boolean interrupted = false;
+    while (thread.isAlive()) {
+      try {
+        thread.join();
+      } catch (final InterruptedException e) {
+        interrupted = true;
+      }
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+    return tid.get();
+  }
+
+  private static int[] listThreadIds() {
+    final String[] names = TASKS.list();
+    return names == null ? new int[0] : Arrays.stream(names).mapToInt(Integer::parseInt).toArray();
+  }
+
+  /**
+   * Lets the JVM's compilers go last: what they take from a core in one go is longer than a guest
+   * should wait, and what they make is wanted later. Threads of them made later inherit that.
+   */
+  public static void deferCompilers() {
+    for (final int tid : listThreadIds()) {
+      try {
+        final Path name = TASKS.toPath().resolve(String.valueOf(tid)).resolve("comm");
+        if (Files.readString(name).contains(COMPILER)) {
+          Libc.setpriority(PRIO_PROCESS, tid, NICE_MAX);
+        }
+      } catch (final IOException e) {
+        // The thread ended meanwhile.
+      }
     }
   }
 
@@ -73,7 +145,7 @@ public final class Threads {
    * permitted.
    */
   public static boolean raiseToFifo(final int priority) {
-    return setScheduler(SCHED_FIFO, priority);
+    return setScheduler(0, SCHED_FIFO, priority);
   }
 
   /**
@@ -86,14 +158,24 @@ public final class Threads {
   }
 
   public static boolean dropToNormal() {
-    return setScheduler(SCHED_OTHER, 0);
+    return dropToNormal(0);
   }
 
-  private static boolean setScheduler(final int policy, final int priority) {
+  /** Takes real-time priority away from a thread of this process; 0 is the calling one. */
+  public static boolean dropToNormal(final int threadId) {
+    return setScheduler(threadId, SCHED_OTHER, 0);
+  }
+
+  /** The kernel's id of the calling thread. */
+  public static int currentId() {
+    return Libc.gettid();
+  }
+
+  private static boolean setScheduler(final int threadId, final int policy, final int priority) {
     final long parameter = Mem.allocate(Long.BYTES);
     try {
       Mem.putInt(parameter, priority);
-      return Libc.sched_setscheduler(0, policy, parameter) == 0;
+      return Libc.sched_setscheduler(threadId, policy, parameter) == 0;
     } finally {
       Mem.free(parameter);
     }
