@@ -1,5 +1,7 @@
 package io.virtnvme.slave.reactor;
 
+import static io.virtnvme.ipc.segment.SeatSegment.ACTIVITY_OFFSET;
+import static io.virtnvme.ipc.segment.SeatSegment.ACTIVITY_POLLING;
 import static io.virtnvme.ipc.segment.SeatSegment.DUTY_CYCLES_OFFSET;
 import static io.virtnvme.ipc.segment.SeatSegment.HEARTBEAT_NS_OFFSET;
 import static io.virtnvme.ipc.segment.SeatSegment.LONGEST_CYCLE_NS_OFFSET;
@@ -44,6 +46,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
   private long lastFenceTryNs;
   private long lastWorkNs;
   private long lastCycleNs;
+  private long sleptNs;
   private long dutyCycles;
   private long longestCycleNs;
   private int resubmittedCount;
@@ -156,10 +159,12 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
         && fencedCount == 0
         && !rings.anyPolledOnly()
         && !settling) {
-      if (kicks.sleep(commands)) {
-        lastCycleNs = 0;
-      }
+      final boolean slept = kicks.sleep(commands);
       lastWorkNs = System.nanoTime();
+      if (slept) {
+        lastCycleNs = 0;
+        sleptNs += lastWorkNs - nowNs;
+      }
     } else {
       Thread.onSpinWait();
     }
@@ -408,6 +413,20 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
         stop(ring, base -> {});
       }
     }
+  }
+
+  /** Time that the reactor slept for want of work, since it was made; reactor thread. */
+  long sleptNs() {
+    return sleptNs;
+  }
+
+  /** Duty cycles so far, and whether another one is due without anything to happen; any thread. */
+  long dutyCyclesSeen() {
+    return Mem.getLongAcquire(seatBlock + DUTY_CYCLES_OFFSET);
+  }
+
+  boolean isSeenPolling() {
+    return Mem.getLongAcquire(seatBlock + ACTIVITY_OFFSET) == ACTIVITY_POLLING;
   }
 
   int resubmittedCount() {

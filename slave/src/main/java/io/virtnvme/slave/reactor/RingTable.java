@@ -22,6 +22,7 @@ final class RingTable implements AutoCloseable {
   private Ring[] started = new Ring[0];
 
   private boolean anyPolledOnly;
+  private boolean anyNeedsKernel;
 
   /** Makes a ring in a free slot; nothing of it runs yet. */
   Ring make(final QueueSetup setup, final ReactorIo io) {
@@ -46,7 +47,7 @@ final class RingTable implements AutoCloseable {
   void start(final Ring ring) {
     started = Arrays.copyOf(started, started.length + 1);
     started[started.length - 1] = ring;
-    updatePolledOnly();
+    look();
   }
 
   /** Forgets a ring, started or not, and frees what it holds. */
@@ -54,7 +55,7 @@ final class RingTable implements AutoCloseable {
     final List<Ring> kept = new ArrayList<>(List.of(started));
     kept.remove(ring);
     started = kept.toArray(new Ring[0]);
-    updatePolledOnly();
+    look();
     bySlot[ring.slot] = null;
     ring.agent.free();
   }
@@ -103,12 +104,7 @@ final class RingTable implements AutoCloseable {
 
   /** True when a started ring needs the kernel to make progress, perhaps on our own core. */
   boolean anyNeedsKernel() {
-    for (final Ring ring : started) {
-      if (ring.setup.bdev().needsFence()) {
-        return true;
-      }
-    }
-    return false;
+    return anyNeedsKernel;
   }
 
   /** True while a request of the session uses a memory map from before its last change. */
@@ -130,10 +126,12 @@ final class RingTable implements AutoCloseable {
     return count;
   }
 
-  private void updatePolledOnly() {
+  private void look() {
     anyPolledOnly = false;
+    anyNeedsKernel = false;
     for (final Ring ring : started) {
       anyPolledOnly |= ring.setup.kickFd() < 0;
+      anyNeedsKernel |= ring.setup.bdev().needsFence();
     }
   }
 }

@@ -26,10 +26,13 @@ public abstract class VirtqueueAgent {
   public static final int BATCH_MAX = 32;
 
   /**
-   * Bytes after which fetching pauses: a device that copies at once must not hold up the other
-   * rings.
+   * Bytes after which fetching pauses: a device that copies at once must hold up neither other
+   * rings nor what has been completed and is yet to be published.
    */
-  private static final long POLL_BYTES_MAX = 4 << 20;
+  private static final long POLL_BYTES_MAX = 256 << 10;
+
+  /** A device that only takes a request on needs that much less time for a byte. */
+  private static final int HANDED_ON_SHARE = 16;
 
   final int queueSize;
   final boolean eventIndex;
@@ -150,7 +153,7 @@ public abstract class VirtqueueAgent {
       if (!execute(task)) {
         break;
       }
-      pollBytes += task.dataBytes();
+      pollBytes += costBytes(task);
       tasks.removeFirstDeferred();
       moved++;
     }
@@ -165,11 +168,17 @@ public abstract class VirtqueueAgent {
     task.state(BlkTask.State.FETCHED);
     inFlightCount++;
     if (execute(task)) {
-      pollBytes += task.dataBytes();
+      pollBytes += costBytes(task);
       return pollBytes < POLL_BYTES_MAX && !broken.isBroken();
     }
     tasks.defer(task.slot());
     return false;
+  }
+
+  private static long costBytes(final BlkTask task) {
+    return task.state() == BlkTask.State.DONE
+        ? task.dataBytes()
+        : task.dataBytes() / HANDED_ON_SHARE;
   }
 
   /** Brings a fetched or prepared request as far as possible; false if there is no room for it. */

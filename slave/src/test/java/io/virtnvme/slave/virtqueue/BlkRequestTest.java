@@ -379,20 +379,35 @@ class BlkRequestTest {
 
   @ParameterizedTest
   @EnumSource(Layout.class)
-  void shouldPauseFetchingAfterSomeMegabytes(final Layout layout) {
+  void shouldPauseFetchingAfterCopyingAQuarterOfAMegabyte(final Layout layout) {
     try (Rig rig = layout.started(QUEUE_SIZE, disk())) {
-      for (int i = 0; i < 10; i++) {
-        rig.driver.begin(BlkRequest.TYPE_IN, 0);
-        rig.driver.data(rig.guestData, 1 << 20, true);
-        rig.driver.add();
-      }
-      rig.driver.publish();
+      addReads(rig, 10, 64 << 10);
       assertEquals(4, rig.agent.poll(QUEUE_SIZE));
       assertEquals(4, rig.agent.poll(QUEUE_SIZE));
       assertEquals(2, rig.agent.poll(QUEUE_SIZE));
       assertEquals(10, rig.agent.flush());
       assertEquals(10, rig.reapAll());
     }
+  }
+
+  @ParameterizedTest
+  @EnumSource(Layout.class)
+  void shouldPauseFetchingAfterHandingOnSomeMegabytes(final Layout layout) {
+    try (Rig rig = layout.started(QUEUE_SIZE, disk())) {
+      rig.disk.asynchronous(8);
+      addReads(rig, 6, 1 << 20);
+      assertEquals(4, rig.agent.poll(QUEUE_SIZE));
+      assertEquals(2, rig.agent.poll(QUEUE_SIZE));
+    }
+  }
+
+  private static void addReads(final Rig rig, final int count, final int lengthBytes) {
+    for (int i = 0; i < count; i++) {
+      rig.driver.begin(BlkRequest.TYPE_IN, 0);
+      rig.driver.data(rig.guestData, lengthBytes, true);
+      rig.driver.add();
+    }
+    rig.driver.publish();
   }
 
   @Test
