@@ -24,6 +24,7 @@ final class PriorityGuard extends Thread {
   private final BooleanSupplier polling;
   private final ReactorPriority priority;
   private volatile boolean guarding;
+  private volatile boolean ended;
   private long lastCycles = -1;
 
   /** Made beforehand; {@link #start} it, and it waits for {@link #guard}. */
@@ -41,10 +42,17 @@ final class PriorityGuard extends Thread {
     this.priority = priority;
   }
 
-  /** The reactor has its seat: it is guarded for as long as the process lives. */
+  /** The reactor has its seat. */
   void guard() {
     guarding = true;
     LockSupport.unpark(this);
+  }
+
+  /** Returns when no look follows: what it looks at may go then. */
+  void end() throws InterruptedException {
+    ended = true;
+    LockSupport.unpark(this);
+    join();
   }
 
   @Override
@@ -53,10 +61,10 @@ final class PriorityGuard extends Thread {
     if (!Threads.raiseToFifo(FIFO_PRIORITY)) {
       return;
     }
-    while (!guarding) {
+    while (!guarding && !ended) {
       LockSupport.park(this);
     }
-    while (true) {
+    while (!ended) {
       LockSupport.parkNanos(look() ? INTERVAL_NS : QUIET_INTERVAL_NS);
     }
   }

@@ -106,8 +106,10 @@ final class ReactorPriority {
    */
   void demote() {
     if (raised) {
-      scheduler.drop(threadId);
+      // In this order: should the reactor raise itself in between, it is normal and thinks it is
+      // not, which harms nobody; the other way round it would never drop it.
       raised = false;
+      scheduler.drop(threadId);
     }
   }
 

@@ -83,6 +83,7 @@ final class SeatThread extends Thread {
         if (outcome != RobustMutex.Outcome.BUSY) {
           mutex.unlock();
         }
+        guard.end();
         takeover.onReleased(index);
         return;
       }
@@ -96,6 +97,8 @@ final class SeatThread extends Thread {
       serve();
       mutex.unlock();
       owning = false;
+      // Before the seat is given back: it looks into its segment.
+      guard.end();
       takeover.onReleased(index);
     } catch (final Throwable t) {
       // The mutex stays ours until the process is gone: nobody else touches the rings before that.

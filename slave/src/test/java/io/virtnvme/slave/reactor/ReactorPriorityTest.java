@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 
 /** A reactor on simulated time: cycles of 10 us that work or sleep. */
@@ -139,6 +140,29 @@ class ReactorPriorityTest {
     assertFalse(guard.look(), "normal: nothing to guard");
     run(10_000_000, 0, false);
     assertTrue(scheduler.realTime);
+  }
+
+  @Test
+  void shouldLookAtNothingOnceTheGuardHasEnded() throws InterruptedException {
+    final AtomicInteger looks = new AtomicInteger();
+    final PriorityGuard started =
+        new PriorityGuard(
+            0,
+            0,
+            () -> cycles,
+            () -> {
+              looks.incrementAndGet();
+              return true;
+            },
+            priority);
+    takeOver();
+    started.start();
+    started.guard();
+    started.end();
+    final int before = looks.get();
+    assertFalse(started.isAlive());
+    assertEquals(before, looks.get());
+    guard.end();
   }
 
   @Test
