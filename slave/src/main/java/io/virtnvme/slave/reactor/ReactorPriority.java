@@ -21,8 +21,10 @@ final class ReactorPriority {
   /** What comes with a takeover: a dead process, compilers, the next standby's start. */
   private static final long SETTLE_NS = 1_000_000_000L;
 
-  private static final long RUN_NS_MAX = 1_000_000L;
-  private static final long PAUSE_NS = 50_000L;
+  /** A third of the core is for others then: control threads have much to do after a takeover. */
+  private static final long RUN_NS_MAX = 500_000L;
+
+  private static final long PAUSE_NS = 250_000L;
   private static final long WINDOW_NS = 10_000_000L;
 
   /** Of a window, the share to sleep at least: 1/10 to stay real-time, 1/5 to become it. */

@@ -16,10 +16,13 @@ import java.util.stream.IntStream;
  * threads start.
  */
 public final class Threads {
+  /** Core numbers are below this. */
+  public static final int CORE_COUNT_MAX = 1024;
+
   private static final int SCHED_OTHER = 0;
   private static final int SCHED_FIFO = 1;
   private static final int PRIO_PROCESS = 0;
-  private static final int MASK_BYTES = 128;
+  private static final int MASK_BYTES = CORE_COUNT_MAX / Byte.SIZE;
   private static final int NICE_MAX = 19;
 
   /** Ids to ask for at most. */
