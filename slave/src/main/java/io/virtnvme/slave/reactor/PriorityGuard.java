@@ -2,15 +2,14 @@ package io.virtnvme.slave.reactor;
 
 import io.virtnvme.ipc.sys.Threads;
 import java.util.concurrent.locks.LockSupport;
-import java.util.function.BooleanSupplier;
 import java.util.function.LongSupplier;
 
 /**
- * Takes real-time priority away from a reactor that does not come round. Code of the JVM may spin
- * until a compiler thread has done something (a call into a method whose code is being replaced is
- * resolved again and again); if that thread waits for the same core, a real-time reactor would spin
- * for 950 ms, until the kernel steps in. A thread on the reactor's core, before it in line, that
- * sleeps nearly always.
+ * Takes real-time priority away from a reactor that runs and does not come round. Code of the JVM
+ * may spin until a compiler thread has done something (a call into a method whose code is being
+ * replaced is resolved again and again); if that thread waits for the same core, a real-time
+ * reactor would spin for 950 ms, until the kernel steps in. A thread on the reactor's core, before
+ * it in line, that sleeps nearly always.
  */
 final class PriorityGuard extends Thread {
   private static final int FIFO_PRIORITY = 51;
@@ -19,26 +18,30 @@ final class PriorityGuard extends Thread {
   /** How often a reactor is looked at that sleeps, or is not real-time. */
   private static final long QUIET_INTERVAL_NS = 10_000_000L;
 
+  /** More than that without a duty cycle is no cycle that merely takes long. */
+  private static final long STUCK_CPU_NS = INTERVAL_NS / 2;
+
   private final int core;
   private final LongSupplier dutyCycles;
-  private final BooleanSupplier polling;
+  private final LongSupplier cpuNs;
   private final ReactorPriority priority;
   private volatile boolean guarding;
   private volatile boolean ended;
   private long lastCycles = -1;
+  private long lastCpuNs;
 
   /** Made beforehand; {@link #start} it, and it waits for {@link #guard}. */
   PriorityGuard(
       final int index,
       final int core,
       final LongSupplier dutyCycles,
-      final BooleanSupplier polling,
+      final LongSupplier cpuNs,
       final ReactorPriority priority) {
     super("guard-" + index);
     setDaemon(true);
     this.core = core;
     this.dutyCycles = dutyCycles;
-    this.polling = polling;
+    this.cpuNs = cpuNs;
     this.priority = priority;
   }
 
@@ -71,15 +74,18 @@ final class PriorityGuard extends Thread {
 
   /** Looks once; true when it should do so again soon. */
   boolean look() {
-    if (!priority.isRaised() || !polling.getAsBoolean()) {
+    if (!priority.isRaised()) {
       lastCycles = -1;
       return false;
     }
     final long cycles = dutyCycles.getAsLong();
-    if (cycles == lastCycles) {
+    final long cpu = cpuNs.getAsLong();
+    final boolean ran = cpu - lastCpuNs > STUCK_CPU_NS;
+    if (cycles == lastCycles && ran) {
       priority.demote();
     }
     lastCycles = cycles;
-    return true;
+    lastCpuNs = cpu;
+    return ran;
   }
 }

@@ -1,7 +1,5 @@
 package io.virtnvme.slave.reactor;
 
-import static io.virtnvme.ipc.segment.SeatSegment.ACTIVITY_OFFSET;
-import static io.virtnvme.ipc.segment.SeatSegment.ACTIVITY_POLLING;
 import static io.virtnvme.ipc.segment.SeatSegment.DUTY_CYCLES_OFFSET;
 import static io.virtnvme.ipc.segment.SeatSegment.HEARTBEAT_NS_OFFSET;
 import static io.virtnvme.ipc.segment.SeatSegment.LONGEST_CYCLE_NS_OFFSET;
@@ -420,13 +418,9 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     return sleptNs;
   }
 
-  /** Duty cycles so far, and whether another one is due without anything to happen; any thread. */
+  /** Duty cycles so far; any thread. */
   long dutyCyclesSeen() {
     return Mem.getLongAcquire(seatBlock + DUTY_CYCLES_OFFSET);
-  }
-
-  boolean isSeenPolling() {
-    return Mem.getLongAcquire(seatBlock + ACTIVITY_OFFSET) == ACTIVITY_POLLING;
   }
 
   int resubmittedCount() {

@@ -1,5 +1,6 @@
 package io.virtnvme.slave.reactor;
 
+import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.sys.Threads;
 import java.util.concurrent.locks.LockSupport;
 
@@ -69,6 +70,7 @@ final class ReactorPriority {
       };
 
   private final Scheduler scheduler;
+  private final long timespec = Mem.allocate(2 * Long.BYTES);
   private volatile boolean raised;
   private volatile int threadId;
   private boolean refused;
@@ -100,6 +102,16 @@ final class ReactorPriority {
 
   boolean isRaised() {
     return raised;
+  }
+
+  /** Processor time of the reactor's thread; the guard's thread, after {@link #raise}. */
+  long cpuNs() {
+    return Threads.cpuNs(threadId, timespec);
+  }
+
+  /** Nobody calls {@link #cpuNs} any more. */
+  void free() {
+    Mem.free(timespec);
   }
 
   /**

@@ -46,8 +46,7 @@ final class SeatThread extends Thread {
     this.mutex = segment.mutex(index);
     this.reactor = reactor;
     this.prepared = prepared;
-    this.guard =
-        new PriorityGuard(index, core, reactor::dutyCyclesSeen, reactor::isSeenPolling, priority);
+    this.guard = new PriorityGuard(index, core, reactor::dutyCyclesSeen, priority::cpuNs, priority);
     this.takeover = takeover;
     this.events = events;
   }
@@ -84,6 +83,7 @@ final class SeatThread extends Thread {
           mutex.unlock();
         }
         guard.end();
+        priority.free();
         takeover.onReleased(index);
         return;
       }
@@ -99,6 +99,7 @@ final class SeatThread extends Thread {
       owning = false;
       // Before the seat is given back: it looks into its segment.
       guard.end();
+      priority.free();
       takeover.onReleased(index);
     } catch (final Throwable t) {
       // The mutex stays ours until the process is gone: nobody else touches the rings before that.

@@ -48,9 +48,8 @@ class ReactorPriorityTest {
   private long nowNs = 5 * SECOND_NS;
   private long sleptNs;
   private long cycles = 1;
-  private boolean polling = true;
-  private final PriorityGuard guard =
-      new PriorityGuard(0, 0, () -> cycles, () -> polling, priority);
+  private long cpuNs;
+  private final PriorityGuard guard = new PriorityGuard(0, 0, () -> cycles, () -> cpuNs, priority);
 
   private void takeOver() {
     priority.raise();
@@ -131,10 +130,13 @@ class ReactorPriorityTest {
   @Test
   void shouldBeDemotedWhenItDoesNotComeRoundAndGetItBackWhenItDoes() {
     takeOver();
+    cpuNs += 1_000_000;
     assertTrue(guard.look());
     cycles++;
+    cpuNs += 1_000_000;
     assertTrue(guard.look());
     assertTrue(scheduler.realTime);
+    cpuNs += 1_000_000;
     guard.look();
     assertFalse(scheduler.realTime);
     assertFalse(guard.look(), "normal: nothing to guard");
@@ -146,15 +148,7 @@ class ReactorPriorityTest {
   void shouldLookAtNothingOnceTheGuardHasEnded() throws InterruptedException {
     final AtomicInteger looks = new AtomicInteger();
     final PriorityGuard started =
-        new PriorityGuard(
-            0,
-            0,
-            () -> cycles,
-            () -> {
-              looks.incrementAndGet();
-              return true;
-            },
-            priority);
+        new PriorityGuard(0, 0, () -> cycles, looks::incrementAndGet, priority);
     takeOver();
     started.start();
     started.guard();
@@ -168,12 +162,10 @@ class ReactorPriorityTest {
   @Test
   void shouldNotBeDemotedWhileItSleeps() {
     takeOver();
-    guard.look();
-    polling = false;
+    cpuNs += 1_000_000;
+    assertTrue(guard.look());
+    assertFalse(guard.look(), "it sleeps: look less often");
     assertFalse(guard.look());
-    assertFalse(guard.look());
-    polling = true;
-    guard.look();
-    assertTrue(scheduler.realTime, "one look cannot tell");
+    assertTrue(scheduler.realTime);
   }
 }

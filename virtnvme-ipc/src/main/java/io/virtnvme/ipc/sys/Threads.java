@@ -25,6 +25,14 @@ public final class Threads {
   private static final int MASK_BYTES = CORE_COUNT_MAX / Byte.SIZE;
   private static final int NICE_MAX = 19;
 
+  private static final int SYS_CLOCK_GETTIME =
+      System.getProperty("os.arch").equals("amd64") ? 228 : 113;
+
+  /** CPUCLOCK_PERTHREAD_MASK | CPUCLOCK_SCHED, below the inverted id. */
+  private static final int CLOCK_OF_THREAD = 6;
+
+  private static final int CLOCK_ID_SHIFT = 3;
+
   /** Ids to ask for at most. */
   private static final int ASKED_MAX = 50_000;
 
@@ -167,6 +175,18 @@ public final class Threads {
   /** Takes real-time priority away from a thread of this process; 0 is the calling one. */
   public static boolean dropToNormal(final int threadId) {
     return setScheduler(threadId, SCHED_OTHER, 0);
+  }
+
+  /**
+   * Processor time that a thread of this process has used, in nanoseconds; clock_getcpuclockid(3).
+   *
+   * @param timespecAddress 16 bytes to work in
+   */
+  public static long cpuNs(final int threadId, final long timespecAddress) {
+    final long clock = (long) ~threadId << CLOCK_ID_SHIFT | CLOCK_OF_THREAD;
+    Sys.check(Libc.syscall(SYS_CLOCK_GETTIME, clock, timespecAddress, 0, 0, 0, 0), "clock_gettime");
+    return Mem.getLong(timespecAddress) * 1_000_000_000L
+        + Mem.getLong(timespecAddress + Long.BYTES);
   }
 
   /** The kernel's id of the calling thread. */
