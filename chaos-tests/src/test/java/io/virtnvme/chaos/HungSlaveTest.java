@@ -237,6 +237,8 @@ class HungSlaveTest {
     }
     load.awaitIos(5000);
     finish(load);
+    // What guests feel does not wait for the master, which hears of a takeover from the successor.
+    Waiting.until("the takeover is told", REPLACED_LIMIT, () -> !pair.recoveries().isEmpty());
     assertEquals("hung", pair.recoveries().path(0).path("cause").asText());
   }
 

@@ -44,7 +44,6 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
   private long lastFenceTryNs;
   private long lastWorkNs;
   private long lastCycleNs;
-  private long sleptNs;
   private long dutyCycles;
   private long longestCycleNs;
   private int resubmittedCount;
@@ -157,12 +156,10 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
         && fencedCount == 0
         && !rings.anyPolledOnly()
         && !settling) {
-      final boolean slept = kicks.sleep(commands);
-      lastWorkNs = System.nanoTime();
-      if (slept) {
+      if (kicks.sleep(commands)) {
         lastCycleNs = 0;
-        sleptNs += lastWorkNs - nowNs;
       }
+      lastWorkNs = System.nanoTime();
     } else {
       Thread.onSpinWait();
     }
@@ -411,16 +408,6 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
         stop(ring, base -> {});
       }
     }
-  }
-
-  /** Time that the reactor slept for want of work, since it was made; reactor thread. */
-  long sleptNs() {
-    return sleptNs;
-  }
-
-  /** Duty cycles so far; any thread. */
-  long dutyCyclesSeen() {
-    return Mem.getLongAcquire(seatBlock + DUTY_CYCLES_OFFSET);
   }
 
   int resubmittedCount() {

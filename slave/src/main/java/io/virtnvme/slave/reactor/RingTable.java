@@ -22,7 +22,6 @@ final class RingTable implements AutoCloseable {
   private Ring[] started = new Ring[0];
 
   private boolean anyPolledOnly;
-  private boolean anyNeedsKernel;
 
   /** Makes a ring in a free slot; nothing of it runs yet. */
   Ring make(final QueueSetup setup, final ReactorIo io) {
@@ -47,7 +46,7 @@ final class RingTable implements AutoCloseable {
   void start(final Ring ring) {
     started = Arrays.copyOf(started, started.length + 1);
     started[started.length - 1] = ring;
-    look();
+    updatePolledOnly();
   }
 
   /** Forgets a ring, started or not, and frees what it holds. */
@@ -55,7 +54,7 @@ final class RingTable implements AutoCloseable {
     final List<Ring> kept = new ArrayList<>(List.of(started));
     kept.remove(ring);
     started = kept.toArray(new Ring[0]);
-    look();
+    updatePolledOnly();
     bySlot[ring.slot] = null;
     ring.agent.free();
   }
@@ -104,7 +103,12 @@ final class RingTable implements AutoCloseable {
 
   /** True when a started ring needs the kernel to make progress, perhaps on our own core. */
   boolean anyNeedsKernel() {
-    return anyNeedsKernel;
+    for (final Ring ring : started) {
+      if (ring.setup.bdev().needsFence()) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /** True while a request of the session uses a memory map from before its last change. */
@@ -126,12 +130,10 @@ final class RingTable implements AutoCloseable {
     return count;
   }
 
-  private void look() {
+  private void updatePolledOnly() {
     anyPolledOnly = false;
-    anyNeedsKernel = false;
     for (final Ring ring : started) {
       anyPolledOnly |= ring.setup.kickFd() < 0;
-      anyNeedsKernel |= ring.setup.bdev().needsFence();
     }
   }
 }

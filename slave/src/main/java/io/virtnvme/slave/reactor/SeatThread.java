@@ -11,6 +11,12 @@ import io.virtnvme.ipc.sys.Threads;
  */
 final class SeatThread extends Thread {
   private static final long WAIT_NS = 1_000_000_000L;
+  private static final int FIFO_PRIORITY = 50;
+
+  /**
+   * How long a takeover keeps real-time priority: a polling real-time thread would starve its core.
+   */
+  private static final long FIFO_AFTER_TAKEOVER_NS = 20_000_000L;
 
   /** A reactor polls a core of its own; what else of this process runs there may wait. */
   private static final int REACTOR_NICE = -10;
@@ -23,8 +29,6 @@ final class SeatThread extends Thread {
   private final SeatTakeover takeover;
   private final ReactorEvents events;
   private final PreparedRings prepared;
-  private final ReactorPriority priority = new ReactorPriority();
-  private final PriorityGuard guard;
   private volatile boolean owning;
   private volatile boolean stopRequested;
   private boolean stopping;
@@ -46,7 +50,6 @@ final class SeatThread extends Thread {
     this.mutex = segment.mutex(index);
     this.reactor = reactor;
     this.prepared = prepared;
-    this.guard = new PriorityGuard(index, core, reactor::dutyCyclesSeen, priority::cpuNs, priority);
     this.takeover = takeover;
     this.events = events;
   }
@@ -71,10 +74,7 @@ final class SeatThread extends Thread {
         Threads.pinTo(core);
         Threads.nice(REACTOR_NICE);
       }
-      if (warm && core >= 0) {
-        priority.raise();
-        guard.start();
-      }
+      final boolean raised = warm && Threads.raiseToFifo(FIFO_PRIORITY);
       final RobustMutex.Outcome outcome = awaitMutex();
       if (outcome == RobustMutex.Outcome.BUSY || stopRequested) {
         // Asked to leave: the seat is for somebody else, who takes every ring from its journal,
@@ -82,8 +82,6 @@ final class SeatThread extends Thread {
         if (outcome != RobustMutex.Outcome.BUSY) {
           mutex.unlock();
         }
-        guard.end();
-        priority.free();
         takeover.onReleased(index);
         return;
       }
@@ -92,14 +90,9 @@ final class SeatThread extends Thread {
       takeover.onMutex(index, outcome == RobustMutex.Outcome.OWNER_DIED, acquiredNs);
       prepared.start();
       takeover.onRingsStarted(index);
-      priority.onTakeover(acquiredNs);
-      guard.guard();
-      serve();
+      serve(raised ? acquiredNs + FIFO_AFTER_TAKEOVER_NS : 0);
       mutex.unlock();
       owning = false;
-      // Before the seat is given back: it looks into its segment.
-      guard.end();
-      priority.free();
       takeover.onReleased(index);
     } catch (final Throwable t) {
       // The mutex stays ours until the process is gone: nobody else touches the rings before that.
@@ -119,11 +112,17 @@ final class SeatThread extends Thread {
     return outcome;
   }
 
-  private void serve() {
+  private void serve(final long dropPriorityNs) {
+    long dropNs = dropPriorityNs;
     boolean measuring = true;
     while (!(stopping && reactor.rings().started().length == 0)) {
       final long nowNs = System.nanoTime();
-      priority.onCycle(nowNs, reactor.sleptNs(), reactor.rings().anyNeedsKernel());
+      // At real-time priority, polling keeps the core from the dying owner that a fence waits for,
+      // and from the kernel's own workers, which finish direct writes.
+      if (dropNs != 0 && (nowNs > dropNs || reactor.rings().anyNeedsKernel())) {
+        Threads.dropToNormal();
+        dropNs = 0;
+      }
       if (stopRequested) {
         // In each cycle: a ring whose start was under way must not keep the seat.
         stopping = true;

@@ -25,14 +25,6 @@ public final class Threads {
   private static final int MASK_BYTES = CORE_COUNT_MAX / Byte.SIZE;
   private static final int NICE_MAX = 19;
 
-  private static final int SYS_CLOCK_GETTIME =
-      System.getProperty("os.arch").equals("amd64") ? 228 : 113;
-
-  /** CPUCLOCK_PERTHREAD_MASK | CPUCLOCK_SCHED, below the inverted id. */
-  private static final int CLOCK_OF_THREAD = 6;
-
-  private static final int CLOCK_ID_SHIFT = 3;
-
   /** Ids to ask for at most. */
   private static final int ASKED_MAX = 50_000;
 
@@ -156,7 +148,7 @@ public final class Threads {
    * permitted.
    */
   public static boolean raiseToFifo(final int priority) {
-    return setScheduler(0, SCHED_FIFO, priority);
+    return setScheduler(SCHED_FIFO, priority);
   }
 
   /**
@@ -169,36 +161,14 @@ public final class Threads {
   }
 
   public static boolean dropToNormal() {
-    return dropToNormal(0);
+    return setScheduler(SCHED_OTHER, 0);
   }
 
-  /** Takes real-time priority away from a thread of this process; 0 is the calling one. */
-  public static boolean dropToNormal(final int threadId) {
-    return setScheduler(threadId, SCHED_OTHER, 0);
-  }
-
-  /**
-   * Processor time that a thread of this process has used, in nanoseconds; clock_getcpuclockid(3).
-   *
-   * @param timespecAddress 16 bytes to work in
-   */
-  public static long cpuNs(final int threadId, final long timespecAddress) {
-    final long clock = (long) ~threadId << CLOCK_ID_SHIFT | CLOCK_OF_THREAD;
-    Sys.check(Libc.syscall(SYS_CLOCK_GETTIME, clock, timespecAddress, 0, 0, 0, 0), "clock_gettime");
-    return Mem.getLong(timespecAddress) * 1_000_000_000L
-        + Mem.getLong(timespecAddress + Long.BYTES);
-  }
-
-  /** The kernel's id of the calling thread. */
-  public static int currentId() {
-    return Libc.gettid();
-  }
-
-  private static boolean setScheduler(final int threadId, final int policy, final int priority) {
+  private static boolean setScheduler(final int policy, final int priority) {
     final long parameter = Mem.allocate(Long.BYTES);
     try {
       Mem.putInt(parameter, priority);
-      return Libc.sched_setscheduler(threadId, policy, parameter) == 0;
+      return Libc.sched_setscheduler(0, policy, parameter) == 0;
     } finally {
       Mem.free(parameter);
     }
