@@ -10,7 +10,6 @@ public final class Mapping implements AutoCloseable {
   private static final int MAP_SHARED = 1;
   private static final int MAP_POPULATE = 0x8000;
   private static final int MADV_HUGEPAGE = 14;
-  private static final int MADV_DONTNEED = 4;
   private static final int MADV_DONTDUMP = 16;
 
   private final long address;
@@ -68,14 +67,6 @@ public final class Mapping implements AutoCloseable {
   /** Keeps a guest's memory out of our core dumps. */
   public void adviseNoDump() {
     Libc.madvise(address, lengthBytes, MADV_DONTDUMP);
-  }
-
-  /**
-   * Drops the pages from our page table (the file keeps every byte), so that our death is torn down
-   * faster.
-   */
-  public void adviseCold() {
-    Libc.madvise(address, lengthBytes, MADV_DONTNEED);
   }
 
   @Override
