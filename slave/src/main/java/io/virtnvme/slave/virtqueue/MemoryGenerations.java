@@ -28,9 +28,19 @@ final class MemoryGenerations {
     }
   }
 
-  /** A new map is in use from now on. */
+  /**
+   * A new map is in use from now on. What waits for room with addresses of the old one is to be
+   * read again.
+   */
   void next(final TaskTable tasks) {
     current++;
+    for (int slot = 0; slot < tasks.slotCount(); slot++) {
+      final BlkTask task = tasks.task(slot);
+      if (task.state() == BlkTask.State.PREPARED) {
+        tasks.releaseBlock(task);
+        task.state(BlkTask.State.FETCHED);
+      }
+    }
     countHolders(tasks);
   }
 

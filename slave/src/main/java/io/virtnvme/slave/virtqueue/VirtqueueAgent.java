@@ -1,6 +1,5 @@
 package io.virtnvme.slave.virtqueue;
 
-import io.virtnvme.ipc.sys.EventFd;
 import io.virtnvme.ipc.virtio.BlkFeature;
 import io.virtnvme.ipc.virtio.BlkRequest;
 import io.virtnvme.ipc.virtio.VirtioFeature;
@@ -48,13 +47,11 @@ public abstract class VirtqueueAgent {
   private final MemoryGenerations generations = new MemoryGenerations();
   private final TaskRepair repair;
   private final BlkHandler handler;
-  private final EventFd eventFd;
+  private final CallLine call;
   private final long tagBase;
   private QueueSetup setup;
   private long nowNs;
   private int inFlightCount;
-  private int callFd;
-  private boolean callForced;
   private boolean kicksArmed;
   private boolean awaitsIdle;
   private long pollBytes;
@@ -75,8 +72,7 @@ public abstract class VirtqueueAgent {
         new BlkHandler(channel, setup.features(), setup.readOnly(), setup.serial(), counters);
     // Without FLUSH the driver cannot ask for durability, so every write must have it (5.2.5).
     handler.writeback(setup.writeback() && VirtioFeature.has(setup.features(), BlkFeature.FLUSH));
-    this.eventFd = new EventFd();
-    this.callFd = setup.callFd();
+    this.call = new CallLine(setup.callFd());
     this.tagBase = (long) ringSlot << Integer.SIZE;
     this.kicksArmed = true;
   }
@@ -122,7 +118,7 @@ public abstract class VirtqueueAgent {
     counters.onResubmitted(count);
     disarmKicks();
     runDeferred();
-    callForced = true;
+    call.force();
     flush();
     return count;
   }
@@ -289,12 +285,8 @@ public abstract class VirtqueueAgent {
     while (tasks.doneCount() > 0) {
       publishBatch();
     }
-    if (takeCallDue() || callForced) {
-      callForced = false;
-      if (callFd >= 0) {
-        eventFd.signal(callFd);
-        counters.onCall();
-      }
+    if (call.signal(takeCallDue())) {
+      counters.onCall();
     }
     counters.store();
     return count;
@@ -380,21 +372,9 @@ public abstract class VirtqueueAgent {
     log.update(memory, effectiveLog(newLog, features));
     logging = log.isOn();
     if (before != memory) {
-      leaveGeneration();
+      generations.next(tasks);
+      usesPreviousMemory();
     }
-  }
-
-  private void leaveGeneration() {
-    for (int slot = 0; slot < tasks.slotCount(); slot++) {
-      final BlkTask task = tasks.task(slot);
-      if (task.state() == BlkTask.State.PREPARED) {
-        // It waits for room with addresses of the old map: read it again with the new one.
-        tasks.releaseBlock(task);
-        task.state(BlkTask.State.FETCHED);
-      }
-    }
-    generations.next(tasks);
-    usesPreviousMemory();
   }
 
   /** Whether a running request still uses a memory map from before the last {@link #update}. */
@@ -408,7 +388,7 @@ public abstract class VirtqueueAgent {
 
   /** Takes over a new call descriptor; -1 for none. */
   public final void updateCall(final int fd) {
-    callFd = fd;
+    call.update(fd);
   }
 
   /**
@@ -447,7 +427,7 @@ public abstract class VirtqueueAgent {
     final int resubmitted = tasks.deferredCount();
     counters.onResubmitted(resubmitted);
     runDeferred();
-    callForced = true;
+    call.force();
     return resubmitted;
   }
 
@@ -488,7 +468,7 @@ public abstract class VirtqueueAgent {
   /** Frees private memory; the last call. Nothing may be in the channel. */
   public final void free() {
     handler.free();
-    eventFd.free();
+    call.free();
     tasks.free();
   }
 
