@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import io.virtnvme.tools.CommandFailedException;
 import io.virtnvme.tools.OptionRange;
 import io.virtnvme.tools.pair.PairSettings;
+import io.virtnvme.tools.pair.Placement;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Instant;
@@ -223,7 +224,6 @@ public final class BenchCommand implements Callable<Integer> {
       throw new ParameterException(
           spec.commandLine(), "--packed: a packed ring cannot run without its journal");
     }
-    final boolean twoCores = Runtime.getRuntime().availableProcessors() > 1;
     return new BenchSettings(
         kind(),
         uring ? Path.of(bdev.substring(URING_PREFIX.length())).toAbsolutePath() : null,
@@ -238,8 +238,8 @@ public final class BenchCommand implements Callable<Integer> {
         comparison != null ? List.of(true, false) : List.of(!noJournal),
         List.copyOf(sockets),
         peer != null,
-        twoCores ? 0 : -1,
-        twoCores ? 1 : 0);
+        Placement.clientCore(),
+        Placement.reactorCore());
   }
 
   private PairSettings.Kind kind() {

@@ -36,7 +36,6 @@ final class Campaign extends PairRun {
   private static final long GAP_START_NS = TimeUnit.MILLISECONDS.toNanos(50);
 
   private final ChaosSettings settings;
-  private final PrintWriter err;
   private final Random random;
   private final List<Disk> disks =
       List.of(
@@ -60,7 +59,6 @@ final class Campaign extends PairRun {
 
   Campaign(final ChaosSettings settings, final PrintWriter err) {
     super(err);
-    this.err = err;
     this.settings = settings;
     this.random = new Random(settings.seed());
   }
@@ -259,7 +257,7 @@ final class Campaign extends PairRun {
         Leftovers.delete(diskFolder);
       }
     } catch (final IOException e) {
-      err.println("cannot remove " + diskFolder + ": " + e.getMessage());
+      complain("cannot remove " + diskFolder + ": " + e.getMessage());
     }
   }
 }

@@ -3,6 +3,7 @@ package io.virtnvme.tools.chaos;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.virtnvme.tools.OptionRange;
+import io.virtnvme.tools.pair.Placement;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
@@ -101,7 +102,6 @@ public final class ChaosCommand implements Callable<Integer> {
       return PrivateMounts.run(
           arguments(folder, actualSeed), spec.commandLine().getOut(), spec.commandLine().getErr());
     }
-    final boolean twoCores = Runtime.getRuntime().availableProcessors() > 1;
     return run(
         new ChaosSettings(
             seconds,
@@ -111,8 +111,8 @@ public final class ChaosCommand implements Callable<Integer> {
             megabytes,
             hangLimitMs,
             PrivateMounts.folder(),
-            twoCores ? 0 : -1,
-            twoCores ? 1 : 0));
+            Placement.clientCore(),
+            Placement.reactorCore()));
   }
 
   private List<String> arguments(final Path folder, final long actualSeed) {

@@ -3,6 +3,7 @@ package io.virtnvme.tools.demo;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.virtnvme.tools.OptionRange;
+import io.virtnvme.tools.pair.Placement;
 import java.io.IOException;
 import java.util.Random;
 import java.util.concurrent.Callable;
@@ -114,7 +115,6 @@ public final class DemoCommand implements Callable<Integer> {
     OptionRange.check(spec, "--queues", queueCount, 1, 16);
     OptionRange.check(spec, "--standby", standbyCount, 0, 4);
     OptionRange.check(spec, "--guest-memory", guestMegabytes, 0, 65_536);
-    final boolean twoCores = Runtime.getRuntime().availableProcessors() > 1;
     final DemoSettings settings =
         new DemoSettings(
             seconds,
@@ -128,8 +128,8 @@ public final class DemoCommand implements Callable<Integer> {
             guestMegabytes,
             hugePages,
             seed == null ? new Random().nextInt(Integer.MAX_VALUE) : seed,
-            twoCores ? 0 : -1,
-            twoCores ? 1 : 0);
+            Placement.clientCore(),
+            Placement.reactorCore());
     final DemoRun run = new DemoRun(settings, spec.commandLine().getErr());
     return run.guard(
         () -> {

@@ -56,6 +56,12 @@ public abstract class PairRun implements AutoCloseable {
     }
   }
 
+  /** What went wrong at the end, whoever ended it. */
+  protected final void complain(final String complaint) {
+    err.println(complaint);
+    err.flush();
+  }
+
   /** Ends what was started so far; called again, it finds nothing left to do. */
   protected abstract void end();
 
