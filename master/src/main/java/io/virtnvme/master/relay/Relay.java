@@ -339,7 +339,11 @@ public final class Relay implements AutoCloseable {
     try {
       segment = SessionSegment.open(segments, id);
     } catch (final BadSegmentException e) {
-      LOG.error("session {} of {} is lost: {}", id, description.controller(), e.getMessage());
+      if (Files.exists(segments.session(id))) {
+        LOG.error("session {} of {} is lost: {}", id, description.controller(), e.getMessage());
+      } else {
+        LOG.info("session {} of {} had ended before", id, description.controller());
+      }
       UnixSocket.shutdown(fd);
       Fds.close(fd);
       slots.values().forEach(Fds::close);

@@ -102,10 +102,8 @@ final class Sharing implements SlaveSide {
 
   /** Gives a slave all sessions of a seat. */
   void tellSeat(final Slave slave, final Seat seat) {
-    for (final FrontEndSession session : relay.sessions()) {
-      final boolean open =
-          session.state() == SessionState.IDLE || session.state() == SessionState.OUTSTANDING;
-      if (open && session.description().seat() == seat.id()) {
+    for (final FrontEndSession session : relay.sessionsOfSeat(seat.id())) {
+      if (session.state() == SessionState.IDLE || session.state() == SessionState.OUTSTANDING) {
         shareWith(slave, session);
       }
     }
@@ -117,10 +115,7 @@ final class Sharing implements SlaveSide {
    */
   void onOwned(final Seat seat, final Slave owner) {
     tellSeat(owner, seat);
-    for (final FrontEndSession session : List.copyOf(relay.sessions())) {
-      if (session.description().seat() != seat.id()) {
-        continue;
-      }
+    for (final FrontEndSession session : relay.sessionsOfSeat(seat.id())) {
       if (session.state() == SessionState.ADOPTING) {
         relay.resume(session);
       } else if (session.state() == SessionState.OUTSTANDING) {
