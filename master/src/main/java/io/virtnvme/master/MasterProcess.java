@@ -2,7 +2,6 @@ package io.virtnvme.master;
 
 import io.virtnvme.ipc.sys.Exec;
 import io.virtnvme.ipc.sys.SysException;
-import io.virtnvme.ipc.sys.Threads;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -70,7 +69,6 @@ final class MasterProcess {
         throw e;
       }
       launched.complete(master);
-      Threads.deferCompilers();
       manager.closeRest();
       manager.healthy(master::isMoving);
       manager.ready();

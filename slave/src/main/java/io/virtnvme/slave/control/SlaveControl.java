@@ -30,7 +30,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Supplier;
-import java.util.stream.IntStream;
 import org.agrona.concurrent.ManyToOneConcurrentLinkedQueue;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -40,7 +39,6 @@ import org.slf4j.LoggerFactory;
  * Runs on the process's main thread; every method but those of {@link ReactorEvents} belongs to it.
  */
 public final class SlaveControl implements ReactorEvents {
-  private static final int[] ALL_CORES = IntStream.range(0, Threads.CORE_COUNT_MAX).toArray();
   private static final Logger LOGGER = LoggerFactory.getLogger(SlaveControl.class);
   private static final int EXIT_FATAL = 70;
   private static final int RECONNECT_MS = 50;
@@ -352,8 +350,6 @@ public final class SlaveControl implements ReactorEvents {
 
   private void shutDown() {
     shuttingDown = true;
-    // The cores that it was confined to are its successor's now.
-    Threads.confineProcessTo(ALL_CORES);
     boolean anyOwned = false;
     for (final Seat seat : seats.values()) {
       anyOwned |= seat.isOwned();

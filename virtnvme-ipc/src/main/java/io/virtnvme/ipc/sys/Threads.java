@@ -2,13 +2,10 @@ package io.virtnvme.ipc.sys;
 
 import io.virtnvme.ipc.memory.Mem;
 import java.io.File;
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 
 /**
@@ -16,22 +13,15 @@ import java.util.stream.IntStream;
  * threads start.
  */
 public final class Threads {
-  /** Core numbers are below this. */
-  public static final int CORE_COUNT_MAX = 1024;
-
   private static final int SCHED_OTHER = 0;
   private static final int SCHED_FIFO = 1;
   private static final int PRIO_PROCESS = 0;
-  private static final int MASK_BYTES = CORE_COUNT_MAX / Byte.SIZE;
-  private static final int NICE_MAX = 19;
+  private static final int MASK_BYTES = 128;
 
   /** Ids to ask for at most. */
   private static final int ASKED_MAX = 50_000;
 
   private static final File TASKS = new File("/proc/self/task");
-
-  /** In the name of each compiler thread, as far as the kernel keeps it. */
-  private static final String COMPILER = "CompilerThre";
 
   /** Threads that chose their core; there are few, and they stay. */
   private static final Set<Integer> PINNED = ConcurrentHashMap.newKeySet();
@@ -104,43 +94,14 @@ public final class Threads {
 
   /** Thread ids are given out in rising order, until they start again at the bottom. */
   private static int freshThreadId() {
-    final AtomicInteger tid = new AtomicInteger();
-    final Thread thread = new Thread(() -> tid.set(Libc.gettid()), "fresh-id");
-    thread.start();
-    boolean interrupted = false;
-    while (thread.isAlive()) {
-      try {
-        thread.join();
-      } catch (final InterruptedException e) {
-        interrupted = true;
-      }
-    }
-    if (interrupted) {
-      Thread.currentThread().interrupt();
-    }
-    return tid.get();
+    final CompletableFuture<Integer> tid = new CompletableFuture<>();
+    new Thread(() -> tid.complete(Libc.gettid()), "fresh-id").start();
+    return tid.join();
   }
 
   private static int[] listThreadIds() {
     final String[] names = TASKS.list();
     return names == null ? new int[0] : Arrays.stream(names).mapToInt(Integer::parseInt).toArray();
-  }
-
-  /**
-   * Lets the JVM's compilers go last: what they take from a core in one go is longer than a guest
-   * should wait, and what they make is wanted later. Threads of them made later inherit that.
-   */
-  public static void deferCompilers() {
-    for (final int tid : listThreadIds()) {
-      try {
-        final Path name = TASKS.toPath().resolve(String.valueOf(tid)).resolve("comm");
-        if (Files.readString(name).contains(COMPILER)) {
-          Libc.setpriority(PRIO_PROCESS, tid, NICE_MAX);
-        }
-      } catch (final IOException e) {
-        // The thread ended meanwhile.
-      }
-    }
   }
 
   /**
