@@ -4,7 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.virtnvme.ipc.memory.Mem;
-import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -86,13 +89,28 @@ class FdMessageTest {
   }
 
   @Test
-  void shouldNotLeakDescriptorsOfBytesOnlyReceives() {
-    final int memfd = Memfd.createSealed("test", 4096);
-    final int before = new File("/proc/self/fd").list().length;
+  void shouldNotLeakDescriptorsOfBytesOnlyReceives() throws IOException {
+    final int memfd = Memfd.createSealed("refused", 4096);
     message.send(pair[0], data, 8, new int[] {memfd}, 1);
     assertEquals(8, message.receiveBytes(pair[1], data, 256, 0));
-    assertEquals(before, new File("/proc/self/fd").list().length);
+    assertEquals(1, openMemfds("refused"));
     Fds.close(memfd);
+    assertEquals(0, openMemfds("refused"));
+  }
+
+  private static long openMemfds(final String name) throws IOException {
+    try (Stream<Path> fds = Files.list(Path.of("/proc/self/fd"))) {
+      return fds.filter(fd -> isMemfd(fd, name)).count();
+    }
+  }
+
+  private static boolean isMemfd(final Path fd, final String name) {
+    try {
+      return Files.readSymbolicLink(fd).toString().startsWith("/memfd:" + name);
+    } catch (final IOException e) {
+      // Closed since the folder was listed; threads of the JVM open and close files when they like.
+      return false;
+    }
   }
 
   @Test
