@@ -8,6 +8,7 @@ import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.sli
 import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.core.importer.ImportOption;
+import io.virtnvme.ipc.segment.SegmentHeader;
 import org.junit.jupiter.api.Test;
 
 /** The directions between modules, and the few libraries that belong to one place each. */
@@ -95,6 +96,26 @@ class ArchitectureTest {
         .should()
         .dependOnClassesThat()
         .haveFullyQualifiedName("io.virtnvme.ipc.sys.Mapping")
+        .check(CLASSES);
+  }
+
+  /** A clock that is set must change no timeout; time of day is for labels that people read. */
+  @Test
+  void shouldMeasureTimeByTheMonotonicClock() {
+    noClasses()
+        .that()
+        .resideInAnyPackage(
+            "io.virtnvme.slave..",
+            "io.virtnvme.journal..",
+            "io.virtnvme.ipc..",
+            "io.virtnvme.master.relay..")
+        .and()
+        .doNotBelongToAnyOf(SegmentHeader.class)
+        .should()
+        .callMethod(System.class, "currentTimeMillis")
+        .orShould()
+        .dependOnClassesThat()
+        .resideInAnyPackage("java.time..")
         .check(CLASSES);
   }
 

@@ -17,6 +17,8 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongSupplier;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -77,23 +79,42 @@ final class JsonQueue implements AutoCloseable {
   /**
    * Opens or makes the queue.
    *
+   * @param clockMs the machine's; it may be set back, then entries go on into the newest day
    * @throws IOException when it cannot be used; the message says what to do
    */
   static JsonQueue open(final Path directory, final LongSupplier clockMs) throws IOException {
     try {
       Files.createDirectories(directory);
       setAsideUnbegun(directory);
+      final LongSupplier risingClockMs = rising(clockMs, newestDayMs(directory));
       return new JsonQueue(
           directory,
           SingleChronicleQueueBuilder.single(directory.toFile())
               .rollCycle(ROLL_CYCLE)
               .blockSize(BLOCK_LENGTH)
               .timeoutMS(TIMEOUT_MS)
-              .timeProvider(clockMs::getAsLong)
+              .timeProvider(risingClockMs::getAsLong)
               .build());
     } catch (final IOException | RuntimeException | LinkageError | AssertionError e) {
       throw unusable(directory, e);
     }
+  }
+
+  /**
+   * A clock that stands still while the machine's was set back. Entries are read in the order of
+   * the days that their files are named after: one that went into a day before the newest would be
+   * undone by older ones.
+   */
+  private static LongSupplier rising(final LongSupplier clockMs, final long floorMs) {
+    final AtomicLong lastMs = new AtomicLong(floorMs);
+    return () -> lastMs.accumulateAndGet(clockMs.getAsLong(), Math::max);
+  }
+
+  private static long newestDayMs(final Path directory) throws IOException {
+    final List<Integer> cycles = cycles(directory);
+    return cycles.isEmpty()
+        ? Long.MIN_VALUE
+        : TimeUnit.DAYS.toMillis(cycles.get(cycles.size() - 1));
   }
 
   /**
@@ -193,7 +214,7 @@ final class JsonQueue implements AutoCloseable {
    */
   int replay(final EntryConsumer consumer) throws IOException {
     int damaged = 0;
-    for (final int cycle : cycles()) {
+    for (final int cycle : cycles(directory)) {
       try (ExcerptTailer tailer = queue.createTailer()) {
         if (tailer.moveToCycle(cycle)) {
           replayCycle(tailer, cycle, consumer);
@@ -243,7 +264,7 @@ final class JsonQueue implements AutoCloseable {
 
   /** Removes files older than a day, but leaves the newest few. */
   void prune(final int beforeCycle, final int keptCount) throws IOException {
-    final List<Integer> cycles = cycles();
+    final List<Integer> cycles = cycles(directory);
     for (int i = 0; i < cycles.size() - keptCount; i++) {
       if (cycles.get(i) < beforeCycle) {
         Files.deleteIfExists(file(cycles.get(i)));
@@ -257,7 +278,7 @@ final class JsonQueue implements AutoCloseable {
   }
 
   /** The days that have a file, oldest first. Not asked of the queue, which caches its answer. */
-  private List<Integer> cycles() throws IOException {
+  private static List<Integer> cycles(final Path directory) throws IOException {
     final List<Integer> cycles = new ArrayList<>();
     try (Stream<Path> files = Files.list(directory)) {
       files

@@ -148,6 +148,31 @@ final class RegistryTest {
   }
 
   @Test
+  void shouldKeepTheOrderOfEntriesWhenTheClockIsSetBack() throws IOException {
+    try (Registry registry = open()) {
+      createNull(registry, "a");
+      nowMs.addAndGet(-3 * DAY_MS);
+      createNull(registry, "b");
+      append(registry, "bdev_null_delete", "{\"name\":\"a\"}");
+    }
+    nowMs.addAndGet(-5 * DAY_MS);
+    try (Registry registry = open()) {
+      assertEquals(List.of("b"), bdevs(registry));
+      append(registry, "bdev_null_delete", "{\"name\":\"b\"}");
+      createNull(registry, "c");
+    }
+    nowMs.addAndGet(30 * DAY_MS);
+    try (Registry registry = open()) {
+      assertEquals(List.of("c"), bdevs(registry));
+      createNull(registry, "d");
+    }
+    nowMs.addAndGet(-30 * DAY_MS);
+    try (Registry registry = open()) {
+      assertEquals(List.of("c", "d"), bdevs(registry));
+    }
+  }
+
+  @Test
   void shouldIgnoreACheckpointCutShort() throws IOException {
     try (Registry registry = open()) {
       createNull(registry, "a");
