@@ -20,10 +20,18 @@ public final class Memfd {
    */
   public static int createSealed(final String name, final long lengthBytes) {
     final int fd = create(name, lengthBytes);
-    Sys.check(
-        Libc.fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL),
-        "F_ADD_SEALS on " + name);
+    seal(fd, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
     return fd;
+  }
+
+  /**
+   * Adds seals to a memfd; they stay for its life.
+   *
+   * @param seals any of {@code F_SEAL_*}
+   * @throws SysException EPERM when it was sealed against more seals
+   */
+  public static void seal(final int fd, final int seals) {
+    Sys.check(Libc.fcntl(fd, F_ADD_SEALS, seals), "F_ADD_SEALS");
   }
 
   /** Creates a memfd without seals; the caller closes it. */
