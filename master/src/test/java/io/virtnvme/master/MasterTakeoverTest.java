@@ -154,6 +154,26 @@ class MasterTakeoverTest extends MasterRig {
   }
 
   @Test
+  void shouldIgnoreTheAnswerOfASlaveThatDoesNotOwnTheSeat() throws IOException {
+    final FakeSlave owner = startWithOwner(1);
+    final FakeSlave other = slave(processes.awaitStart()).hello();
+    other.expect(RelayMessageType.SEAT);
+    try (FrontEndPeer guest = connect()) {
+      guest.send(MESSAGE);
+      final long session = owner.expect(RelayMessageType.RELAY).id();
+      other.reply(session, 1, 1, new byte[] {5});
+      other.begin(RelayMessageType.STANDBY_READY, 0, 0);
+      other.send();
+      // What came before that on the same channel has been read as well.
+      awaitState(SlaveInfo.State.STANDBY);
+      owner.reply(session, 1, 1, new byte[] {4});
+      assertArrayEquals(new byte[] {4}, guest.receive(1));
+    }
+    owner.close();
+    other.close();
+  }
+
+  @Test
   void shouldStartASlaveWhenTheStandbyDoesNotTakeTheSeat() throws IOException {
     master =
         Master.launch(context(runDirectory, processes).standbyCount(1).takeoverNsMax(50_000_000));

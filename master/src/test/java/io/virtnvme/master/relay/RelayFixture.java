@@ -24,6 +24,7 @@ final class RelayFixture implements AutoCloseable {
   final List<FrontEndSession> closing = new ArrayList<>();
   final List<FrontEndSession> ended = new ArrayList<>();
   boolean slavesKnowSessions = true;
+  Runnable onShareOwners = () -> {};
   final Relay relay;
   private final RelayChannel slaveEnd;
   private final RelayChannel masterEnd;
@@ -49,6 +50,7 @@ final class RelayFixture implements AutoCloseable {
               @Override
               public void shareOwners(final FrontEndSession session) {
                 shared.add(session);
+                onShareOwners.run();
               }
 
               @Override

@@ -89,6 +89,25 @@ class RelayTest {
     }
   }
 
+  /** A master that dies between the two leaves nobody behind who knows less than the front-end. */
+  @Test
+  void shouldShareTheNewRecordBeforeTheReply() {
+    try (FrontEndPeer guest = fixture.connect("c0")) {
+      guest.send(FrontEndPeer.message(1));
+      fixture.step();
+      final FrontEndSession session = newest();
+      final long[] sharedVersion = new long[1];
+      fixture.onShareOwners =
+          () -> {
+            assertTrue(guest.isSilent(0), "the reply was sent before");
+            sharedVersion[0] = session.recordVersion();
+          };
+      fixture.reply(session, 5, new byte[] {6});
+      assertArrayEquals(new byte[] {6}, guest.receive(1));
+      assertEquals(5, sharedVersion[0]);
+    }
+  }
+
   @Test
   void shouldWaitForTheRestOfAMessageWithoutSpinning() {
     try (FrontEndPeer guest = fixture.connect("c0")) {

@@ -21,6 +21,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 class ReplyRecoveryTest {
   private static final long SESSION_ID = 3;
+  private static final byte[] EARLIER_MESSAGE = FrontEndPeer.message(10, (byte) 9);
   private static final byte[] MESSAGE = FrontEndPeer.message(11, (byte) 1, (byte) 2);
   private static final byte[] NEXT_MESSAGE = FrontEndPeer.message(12);
   private static final byte[] REPLY = {42};
@@ -55,8 +56,8 @@ class ReplyRecoveryTest {
   }
 
   /**
-   * A master is killed after a step of message 1; the front-end must see one reply in all, and both
-   * messages must be settled once.
+   * A master is killed after a step of message 2, with what message 1 left in the segment; the
+   * front-end must see one reply to each, and all messages must be settled once.
    */
   @ParameterizedTest
   @CsvSource({
@@ -76,9 +77,10 @@ class ReplyRecoveryTest {
     final int[] pair = UnixSocket.streamPair();
     try (FrontEndPeer guest = new FrontEndPeer(pair[0]);
         SessionSegment segment = SessionSegment.create(fixture.segments, SESSION_ID)) {
+      playWholeMessage(guest, segment, pair[1], 1);
       guest.send(MESSAGE);
       guest.send(NEXT_MESSAGE);
-      playDeadMaster(segment, pair[1], lastStep, hasReply);
+      playDeadMaster(segment, pair[1], 2, MESSAGE, lastStep, hasReply);
       assertEquals(label, ReplyRecovery.row(segment).label());
 
       final FrontEndSession session = adopt(pair[1]);
@@ -90,14 +92,64 @@ class ReplyRecoveryTest {
         fixture.step();
       }
       assertArrayEquals(NEXT_MESSAGE, RelayFixture.bytesOf(session));
-      assertEquals(2, session.sequence());
+      assertEquals(3, session.sequence());
       fixture.reply(session, 3, new byte[] {77});
       if (hasReply) {
         assertArrayEquals(REPLY, guest.receive(1));
       }
       assertArrayEquals(new byte[] {77}, guest.receive(1));
       assertTrue(guest.isSilent(10));
-      assertEquals(2, segment.settledSequence());
+      assertEquals(3, segment.settledSequence());
+    }
+  }
+
+  /** Until the last store of step 3 nothing of the message before may be taken for this one's. */
+  @Test
+  void shouldTakeNothingOfTheMessageBeforeWhereverItIsKilledWhileItBeginsToSettle() {
+    final int[] pair = UnixSocket.streamPair();
+    try (FrontEndPeer guest = new FrontEndPeer(pair[0]);
+        SessionSegment segment = SessionSegment.create(fixture.segments, SESSION_ID)) {
+      long sequence = 1;
+      int stores = 0;
+      boolean killed = true;
+      while (killed) {
+        playWholeMessage(guest, segment, pair[1], sequence);
+        sequence++;
+        killed = isKilledWhileItBeginsToSettle(segment, sequence, stores);
+        assertEquals(
+            killed ? "IDLE_OR_ASKED" : "ANSWERED",
+            ReplyRecovery.row(segment).label(),
+            "killed after stores: " + stores);
+        stores++;
+      }
+      // The witnesses, and the number of the message.
+      assertEquals(1 + SessionSegment.TAKEN_WITNESS_COUNT + 1, stores - 1);
+    } finally {
+      Fds.close(pair[1]);
+    }
+  }
+
+  private static final class Killed extends RuntimeException {
+    private static final long serialVersionUID = 1L;
+  }
+
+  /** Killed after so many stores; false if there are no more. */
+  private static boolean isKilledWhileItBeginsToSettle(
+      final SessionSegment segment, final long sequence, final int storesLeft) {
+    final int[] left = {storesLeft};
+    Mem.listener(
+        (address, lengthBytes) -> {
+          if (left[0]-- == 0) {
+            throw new Killed();
+          }
+        });
+    try {
+      segment.beginSettling(sequence);
+      return false;
+    } catch (final Killed e) {
+      return true;
+    } finally {
+      Mem.listener(null);
     }
   }
 
@@ -107,7 +159,7 @@ class ReplyRecoveryTest {
     try (FrontEndPeer guest = new FrontEndPeer(pair[0]);
         SessionSegment segment = SessionSegment.create(fixture.segments, SESSION_ID)) {
       guest.send(MESSAGE);
-      playDeadMaster(segment, pair[1], 4, true);
+      playDeadMaster(segment, pair[1], 1, MESSAGE, 4, true);
       final FrontEndSession session = adopt(Fds.duplicate(pair[1]));
       fixture.relay.resume(session);
       fixture.step();
@@ -172,24 +224,37 @@ class ReplyRecoveryTest {
         SESSION_ID, RelayFixture.description("c0"), fd, 1, new byte[] {1}, Map.of());
   }
 
+  /** A message that was answered, taken and settled. */
+  private static void playWholeMessage(
+      final FrontEndPeer guest, final SessionSegment segment, final int fd, final long sequence) {
+    guest.send(EARLIER_MESSAGE);
+    playDeadMaster(segment, fd, sequence, EARLIER_MESSAGE, 6, true);
+    assertArrayEquals(REPLY, guest.receive(1));
+  }
+
   private static void playDeadMaster(
-      final SessionSegment segment, final int fd, final int lastStep, final boolean hasReply) {
+      final SessionSegment segment,
+      final int fd,
+      final long sequence,
+      final byte[] message,
+      final int lastStep,
+      final boolean hasReply) {
     final long data = Mem.allocate(256);
     try (FdMessage socket = new FdMessage()) {
       if (lastStep >= 3) {
-        segment.beginSettling(1);
+        segment.beginSettling(sequence);
       }
       if (lastStep >= 4 && hasReply) {
         Mem.copyIn(REPLY, 0, data, REPLY.length);
         assertEquals(1, socket.sendWitnessed(fd, segment.replyWitness(), data, 1, new int[0], 0));
       }
       if (lastStep >= 5) {
-        final int[] pieces = {MESSAGE.length};
+        final int[] pieces = {message.length};
         assertEquals(
-            MESSAGE.length, FdMessage.takeWitnessed(fd, segment.takenWitnesses(), data, pieces, 1));
+            message.length, FdMessage.takeWitnessed(fd, segment.takenWitnesses(), data, pieces, 1));
       }
       if (lastStep >= 6) {
-        segment.settled(1);
+        segment.settled(sequence);
       }
     } finally {
       Mem.free(data);
