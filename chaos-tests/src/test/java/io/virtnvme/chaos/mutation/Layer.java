@@ -31,6 +31,7 @@ enum Layer {
           "SessionMemoryTest",
           "RepeatedMessageTest",
           "MasterLinkTest",
+          "SessionsTest",
           "ReactorTest");
   private static final List<String> MASTER =
       List.of("ReplyRecoveryTest", "RelayTest", "MasterTakeoverTest");
