@@ -37,7 +37,7 @@ public final class MasterContext {
   private long restartDelayNs = TimeUnit.MILLISECONDS.toNanos(100);
   private long restartDelayNsMax = TimeUnit.SECONDS.toNanos(5);
   private long takeoverNsMax = TimeUnit.SECONDS.toNanos(1);
-  private long standbyStartDelayNs = TimeUnit.MILLISECONDS.toNanos(50);
+  private long standbyStartDelayNs = TimeUnit.MILLISECONDS.toNanos(300);
   private long adoptionNsMax = TimeUnit.SECONDS.toNanos(1);
   private long hangNsMax = TimeUnit.SECONDS.toNanos(1);
   private long stuckNsMax = TimeUnit.SECONDS.toNanos(5);

@@ -36,7 +36,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * The slave's conductor: one loop over the master's messages and over what the reactors report.
- * Runs on the process's main thread; every method but those of {@link ReactorEvents} belongs to it.
+ * Runs on the process's main thread; every method but {@link #execute} and {@link #onFatal} belongs
+ * to it.
  */
 public final class SlaveControl implements ReactorEvents {
   private static final Logger LOGGER = LoggerFactory.getLogger(SlaveControl.class);
@@ -370,21 +371,15 @@ public final class SlaveControl implements ReactorEvents {
 
   @Override
   public void onSeatOwned(final int seatId, final TakeoverReport report) {
-    execute(
-        () -> {
-          LOGGER.info("seat {} is ours: {}", seatId, report);
-          sessions.onSeatOwned(seatId);
-          sendSeatTaken(seatId, report);
-        });
+    LOGGER.info("seat {} is ours: {}", seatId, report);
+    sessions.onSeatOwned(seatId);
+    sendSeatTaken(seatId, report);
   }
 
   @Override
   public void onTakeoverMeasured(final int seatId, final TakeoverReport report) {
-    execute(
-        () -> {
-          sendSeatTaken(seatId, report);
-          confineTo(seats.values().stream().filter(Seat::isOwned).toList());
-        });
+    sendSeatTaken(seatId, report);
+    confineTo(seats.values().stream().filter(Seat::isOwned).toList());
   }
 
   /**
@@ -416,26 +411,23 @@ public final class SlaveControl implements ReactorEvents {
 
   @Override
   public void onSessionFailed(final long sessionId, final String reason) {
-    execute(() -> sessions.onFailed(sessionId, reason));
+    sessions.onFailed(sessionId, reason);
   }
 
   @Override
   public void onSeatReleased(final int seatId) {
-    execute(
-        () -> {
-          final Seat released = seats.remove(seatId);
-          if (shuttingDown) {
-            // The successor's rings wait for the locks that these hold.
-            volumes.closeAll(seatId);
-          }
-          if (released != null) {
-            released.close();
-          }
-          onSeatLeft(seatId);
-          if (shuttingDown && seats.values().stream().noneMatch(Seat::isOwned)) {
-            running = false;
-          }
-        });
+    final Seat released = seats.remove(seatId);
+    if (shuttingDown) {
+      // The successor's rings wait for the locks that these hold.
+      volumes.closeAll(seatId);
+    }
+    if (released != null) {
+      released.close();
+    }
+    onSeatLeft(seatId);
+    if (shuttingDown && seats.values().stream().noneMatch(Seat::isOwned)) {
+      running = false;
+    }
   }
 
   private void onSeatLeft(final int seatId) {

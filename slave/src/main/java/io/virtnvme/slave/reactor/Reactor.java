@@ -38,6 +38,10 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
   private final KickWait kicks;
   private final List<MemoryUpdate> memoryUpdates = new ArrayList<>();
 
+  // What a cycle asks first are fields, not calls into collections that all of the JVM shares:
+  // their code is replaced when somebody else uses them in a new way.
+  private volatile boolean commandsWait;
+  private int memoryUpdateCount;
   private boolean settling;
   private int fencedCount;
   private int endingCount;
@@ -74,6 +78,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
   /** Runs a command on the reactor's thread; any thread. */
   void execute(final Runnable command) {
     commands.offer(command);
+    commandsWait = true;
     kicks.wake();
   }
 
@@ -86,7 +91,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     if (settling) {
       return settle();
     }
-    int workCount = drainCommands();
+    int workCount = commandsWait ? drainCommands() : 0;
     final Ring[] current = rings.started();
     for (int i = 0; i < current.length; i++) {
       final Ring ring = current[i];
@@ -111,7 +116,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     if (endingCount > 0) {
       workCount += endRings();
     }
-    if (!memoryUpdates.isEmpty()) {
+    if (memoryUpdateCount > 0) {
       workCount += endMemoryUpdates();
     }
     return workCount;
@@ -130,15 +135,18 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
   }
 
   private int drainCommands() {
+    // Before the queue is looked at: whoever offers later sets it again.
+    commandsWait = false;
     int count = 0;
     while (count < COMMAND_LIMIT) {
       final Runnable command = commands.poll();
       if (command == null) {
-        break;
+        return count;
       }
       command.run();
       count++;
     }
+    commandsWait = true;
     return count;
   }
 
@@ -335,6 +343,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
       final Runnable whenDone) {
     rings.forEachTrusted(sessionId, agent -> agent.update(memory, log, features));
     memoryUpdates.add(new MemoryUpdate(sessionId, whenDone));
+    memoryUpdateCount++;
   }
 
   private int endMemoryUpdates() {
@@ -343,6 +352,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
       final MemoryUpdate update = memoryUpdates.get(i);
       if (!rings.usesPreviousMemory(update.sessionId())) {
         memoryUpdates.remove(i);
+        memoryUpdateCount--;
         update.whenDone().run();
         ended++;
       }

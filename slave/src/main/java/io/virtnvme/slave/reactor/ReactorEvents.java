@@ -3,8 +3,8 @@ package io.virtnvme.slave.reactor;
 import io.virtnvme.ipc.relay.TakeoverReport;
 
 /**
- * What reactors tell the control thread. Called on reactor threads; implementations only queue the
- * news and return.
+ * What reactors tell the control thread. A {@link Seat} calls all but {@link #execute} and {@link
+ * #onFatal} there, through {@link #execute}; these two are for any thread.
  */
 public interface ReactorEvents {
   /** This process owns the seat now; rings of prepared sessions run or wait for a fence. */

@@ -20,6 +20,7 @@ public final class Seat implements AutoCloseable {
    * @param cores one per reactor, -1 = not pinned
    * @param warm this process is a standby: its threads wait at real-time priority
    * @param ioFactory makes the kernel I/O of one reactor
+   * @param events takes the news on the thread that its {@code execute} leads to
    */
   public Seat(
       final int id,
@@ -33,12 +34,13 @@ public final class Seat implements AutoCloseable {
     this.cores = cores.clone();
     this.segment = segment;
     this.threads = new SeatThread[segment.reactorCount()];
+    final ReactorEvents posted = new PostedEvents(events);
     final Reactor[] reactors = new Reactor[threads.length];
     for (int i = 0; i < reactors.length; i++) {
-      reactors[i] = new Reactor(segment.reactorAddress(i), idleSpinNs, ioFactory.get(), events);
+      reactors[i] = new Reactor(segment.reactorAddress(i), idleSpinNs, ioFactory.get(), posted);
     }
-    this.rings = new ReactorRings(reactors, events);
-    final SeatTakeover takeover = new SeatTakeover(id, segment, warm, threads, events);
+    this.rings = new ReactorRings(reactors, posted);
+    final SeatTakeover takeover = new SeatTakeover(id, segment, warm, threads, posted);
     for (int i = 0; i < threads.length; i++) {
       threads[i] =
           new SeatThread(
@@ -49,7 +51,7 @@ public final class Seat implements AutoCloseable {
               reactors[i],
               rings.prepared(i),
               takeover,
-              events);
+              posted);
     }
     for (final SeatThread thread : threads) {
       thread.start();

@@ -3,6 +3,7 @@ package io.virtnvme.slave.reactor;
 import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.ipc.sys.RobustMutex;
 import io.virtnvme.ipc.sys.Threads;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * A reactor's thread: waits for the reactor's robust mutex, starts the rings that were prepared for
@@ -14,9 +15,15 @@ final class SeatThread extends Thread {
   private static final int FIFO_PRIORITY = 50;
 
   /**
-   * How long a takeover keeps real-time priority: a polling real-time thread would starve its core.
+   * How long a takeover keeps real-time priority. What else wants the core meanwhile (the dead
+   * process, our own compiler and control threads) would each take it for a whole tick otherwise.
    */
-  private static final long FIFO_AFTER_TAKEOVER_NS = 20_000_000L;
+  private static final long SETTLE_NS = 100_000_000L;
+
+  /** Within that time: a polling real-time thread would starve its core, so it rests in between. */
+  private static final long POLL_NS = 450_000;
+
+  private static final long REST_NS = 50_000;
 
   /** A reactor polls a core of its own; what else of this process runs there may wait. */
   private static final int REACTOR_NICE = -10;
@@ -31,6 +38,10 @@ final class SeatThread extends Thread {
   private final PreparedRings prepared;
   private volatile boolean owning;
   private volatile boolean stopRequested;
+  private boolean settling;
+  private boolean measuring = true;
+  private long acquiredNs;
+  private long restedNs;
   private boolean stopping;
 
   SeatThread(
@@ -74,7 +85,7 @@ final class SeatThread extends Thread {
         Threads.pinTo(core);
         Threads.nice(REACTOR_NICE);
       }
-      final boolean raised = warm && Threads.raiseToFifo(FIFO_PRIORITY);
+      settling = warm && Threads.raiseToFifo(FIFO_PRIORITY);
       final RobustMutex.Outcome outcome = awaitMutex();
       if (outcome == RobustMutex.Outcome.BUSY || stopRequested) {
         // Asked to leave: the seat is for somebody else, who takes every ring from its journal,
@@ -85,12 +96,15 @@ final class SeatThread extends Thread {
         takeover.onReleased(index);
         return;
       }
-      final long acquiredNs = System.nanoTime();
+      acquiredNs = System.nanoTime();
+      restedNs = acquiredNs;
       owning = true;
       takeover.onMutex(index, outcome == RobustMutex.Outcome.OWNER_DIED, acquiredNs);
       prepared.start();
       takeover.onRingsStarted(index);
-      serve(raised ? acquiredNs + FIFO_AFTER_TAKEOVER_NS : 0);
+      while (!(stopping && reactor.rings().started().length == 0)) {
+        cycle();
+      }
       mutex.unlock();
       owning = false;
       takeover.onReleased(index);
@@ -112,26 +126,31 @@ final class SeatThread extends Thread {
     return outcome;
   }
 
-  private void serve(final long dropPriorityNs) {
-    long dropNs = dropPriorityNs;
-    boolean measuring = true;
-    while (!(stopping && reactor.rings().started().length == 0)) {
-      final long nowNs = System.nanoTime();
-      // At real-time priority, polling keeps the core from the dying owner that a fence waits for,
-      // and from the kernel's own workers, which finish direct writes.
-      if (dropNs != 0 && (nowNs > dropNs || reactor.rings().anyNeedsKernel())) {
-        Threads.dropToNormal();
-        dropNs = 0;
-      }
-      if (stopRequested) {
-        // In each cycle: a ring whose start was under way must not keep the seat.
-        stopping = true;
-        reactor.stopAll();
-      }
-      step(nowNs);
-      if (measuring) {
-        measuring = !takeover.measured(index, nowNs);
-      }
+  private void cycle() {
+    final long nowNs = System.nanoTime();
+    if (settling) {
+      settle(nowNs);
+    }
+    if (stopRequested) {
+      // In each cycle: a ring whose start was under way must not keep the seat.
+      stopping = true;
+      reactor.stopAll();
+    }
+    step(nowNs);
+    if (measuring) {
+      measuring = !takeover.measured(index, nowNs);
+    }
+  }
+
+  private void settle(final long nowNs) {
+    // At real-time priority, polling keeps the core from the dying owner that a fence waits for,
+    // and from the kernel's own workers, which finish direct writes.
+    if (nowNs - acquiredNs > SETTLE_NS || reactor.rings().anyNeedsKernel()) {
+      Threads.dropToNormal();
+      settling = false;
+    } else if (nowNs - restedNs > POLL_NS) {
+      LockSupport.parkNanos(REST_NS);
+      restedNs = System.nanoTime();
     }
   }
 

@@ -6,7 +6,6 @@ import io.virtnvme.ipc.segment.SegmentDirectory;
 import io.virtnvme.ipc.segment.SessionSegment;
 import io.virtnvme.ipc.sys.Processes;
 import io.virtnvme.slave.bdev.ReactorIo;
-import io.virtnvme.slave.virtqueue.QueueSetup;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -20,7 +19,10 @@ import java.util.function.Supplier;
  * for the first time in a real takeover. Part of {@link WarmUp}, on its thread.
  */
 final class TakeoverRehearsal {
-  private static final int ROUNDS = 40;
+  /** Above the number of calls after which the JVM compiles a method. */
+  private static final int ROUNDS = 120;
+
+  private static final int REQUESTS = 8;
   private static final long LIMIT_SECONDS = 20;
   private static final long SESSION_ID = 1;
   private static final long RECORD_VERSION = 1;
@@ -28,11 +30,11 @@ final class TakeoverRehearsal {
 
   private TakeoverRehearsal() {}
 
-  /** Runs it with a ring that nobody else drives. */
+  /** Runs it with requests of this guest, which nobody else serves. */
   static void run(
       final SegmentDirectory segments,
       final Supplier<ReactorIo> ioFactory,
-      final QueueSetup setup) {
+      final WarmUpGuest guest) {
     final SegmentDirectory own =
         new SegmentDirectory(
             segments.path().resolve(".rehearsal-" + Processes.currentPid()),
@@ -43,7 +45,7 @@ final class TakeoverRehearsal {
       SeatSegment.create(own, 0, 1).close();
       try (SessionSegment session = SessionSegment.create(own, SESSION_ID)) {
         session.applying(RECORD_VERSION);
-        handRound(own, ioFactory, setup, session);
+        handRound(own, ioFactory, guest, session);
       }
       delete(own.seat(0));
       delete(own.session(SESSION_ID));
@@ -60,22 +62,38 @@ final class TakeoverRehearsal {
   private static void handRound(
       final SegmentDirectory segments,
       final Supplier<ReactorIo> ioFactory,
-      final QueueSetup setup,
+      final WarmUpGuest guest,
       final SessionSegment session) {
     Player owner = new Player(segments, ioFactory);
     owner.await(owner.owned);
     for (int i = 0; i < ROUNDS; i++) {
       final Player next = new Player(segments, ioFactory);
-      next.seat.prepare(new PreparedSession(SESSION_ID, RECORD_VERSION, session, List.of(setup)));
+      next.seat.prepare(
+          new PreparedSession(
+              SESSION_ID, RECORD_VERSION, session, List.of(guest.setup(guest.bdev()))));
       owner.seat.release();
       owner.await(owner.released);
+      guest.send(REQUESTS);
       next.await(next.owned);
+      serve(guest);
       owner.seat.close();
       owner = next;
     }
     owner.seat.release();
     owner.await(owner.released);
     owner.seat.close();
+  }
+
+  private static void serve(final WarmUpGuest guest) {
+    final long deadlineNs = System.nanoTime() + TimeUnit.SECONDS.toNanos(LIMIT_SECONDS);
+    guest.kick();
+    while (guest.inFlightCount() > 0) {
+      guest.reap();
+      if (System.nanoTime() - deadlineNs > 0) {
+        throw new IllegalStateException("self-check failed: requests were not served");
+      }
+      Thread.onSpinWait();
+    }
   }
 
   /** One process's part, played by a thread. */
@@ -87,7 +105,7 @@ final class TakeoverRehearsal {
     Player(final SegmentDirectory segments, final Supplier<ReactorIo> ioFactory) {
       seat =
           new Seat(
-              0, SeatSegment.open(segments, 0), new int[0], false, IDLE_SPIN_NS, ioFactory, this);
+              0, SeatSegment.open(segments, 0), new int[0], true, IDLE_SPIN_NS, ioFactory, this);
     }
 
     void await(final CountDownLatch latch) {

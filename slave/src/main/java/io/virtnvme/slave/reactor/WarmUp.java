@@ -6,107 +6,57 @@ import io.virtnvme.ipc.relay.TakeoverReport;
 import io.virtnvme.ipc.segment.MemDiskSegment;
 import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.ipc.segment.SegmentDirectory;
-import io.virtnvme.ipc.segment.SessionSegment;
-import io.virtnvme.ipc.sys.EventFd;
 import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.ipc.sys.Processes;
-import io.virtnvme.ipc.virtio.BlkFeature;
-import io.virtnvme.ipc.virtio.BlkRequest;
-import io.virtnvme.ipc.virtio.DriverQueue;
-import io.virtnvme.ipc.virtio.PackedDriverQueue;
-import io.virtnvme.ipc.virtio.SplitDriverQueue;
-import io.virtnvme.ipc.virtio.VirtioFeature;
-import io.virtnvme.journal.PackedInflight;
-import io.virtnvme.journal.SplitInflight;
 import io.virtnvme.slave.bdev.Bdev;
 import io.virtnvme.slave.bdev.Bdevs;
 import io.virtnvme.slave.bdev.BlockChannel;
 import io.virtnvme.slave.bdev.ReactorIo;
-import io.virtnvme.slave.virtqueue.GuestMemory;
-import io.virtnvme.slave.virtqueue.MemoryRegion;
-import io.virtnvme.slave.virtqueue.QueueSetup;
 import java.io.IOException;
+import java.lang.management.CompilationMXBean;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.Supplier;
 
 /**
  * The self-check of a standby: plays guest and back-end on private memory until the main loop,
- * every kind of ring and disk and every path of a recovery are compiled, so that the first request
- * after a takeover runs at full speed. Fails if any request fails. Runs on a thread of its own
- * before the standby reports that it is ready.
+ * every kind of ring, disk and request and every path of a recovery are compiled, so that the first
+ * request after a takeover runs at full speed. Code that meets something new after that is thrown
+ * away and interpreted until it is compiled again, which takes 0.1 s on a busy core. Fails if any
+ * request fails. Runs on a thread of its own before the standby reports that it is ready.
  */
 public final class WarmUp {
-  private static final int QUEUE_SIZE = 128;
-  private static final int SEGMENT_MAX = 4;
-  private static final int DEPTH = 32;
-  private static final int BLOCK_BYTES = 4096;
-  private static final int DISK_BYTES = 2 * 1024 * 1024;
+  static final int DISK_BYTES = 2 * 1024 * 1024;
+  static final int BLOCK_BYTES = 4096;
 
   /**
    * More than one: code that was compiled while it knew one kind of disk is compiled again when it
-   * meets the next, and then calls what it had inlined before.
+   * meets the next, and then calls what it had inlined before. Each with other features.
    */
   private static final int ROUNDS = 3;
 
   private static final int REQUESTS_IN_MEMORY = 40_000;
   private static final int REQUESTS_IN_FILE = 4_000;
+  private static final int NAPS = 3_000;
   private static final int RECOVERIES = 33;
-  private static final long GUEST_BASE = 0x1000_0000L;
-  private static final long IDLE_SPIN_NS = Long.MAX_VALUE;
-  private static final int SERIAL_BYTES = 20;
-  private static final long ALIGNMENT = 4096;
+
+  /** The compilers have nothing to do when they did nothing for so long. */
+  private static final long QUIET_NS = 150_000_000L;
+
+  private static final long QUIET_LIMIT_NS = 20_000_000_000L;
+  private static final long LOOK_NS = 10_000_000;
 
   private final Supplier<ReactorIo> ioFactory;
-  private final boolean packed;
-  private final Bdev bdev;
-  private final long block;
-  private final long ringAddress;
-  private final long bufferAddress;
-  private final long inflightAddress;
-  private final long inflightBytes;
-  private final long countersAddress;
-  private final long seatBlock;
-  private final GuestMemory memory;
-  private final int callFd = EventFd.create();
-  private DriverQueue driver;
+  private final WarmUpGuest guest;
+  private final long seatBlock = Mem.allocate(SeatSegment.REACTOR_LENGTH);
   private Reactor reactor;
-  private long features;
-  private long sector;
+  private int commandCount;
 
-  private WarmUp(final Supplier<ReactorIo> ioFactory, final boolean packed, final Bdev bdev) {
+  private WarmUp(final Supplier<ReactorIo> ioFactory, final WarmUpGuest guest) {
     this.ioFactory = ioFactory;
-    this.packed = packed;
-    this.bdev = bdev;
-    final long ringBytes =
-        align(
-            packed
-                ? PackedDriverQueue.length(QUEUE_SIZE, SEGMENT_MAX)
-                : SplitDriverQueue.length(QUEUE_SIZE, SEGMENT_MAX));
-    final long bufferBytes = (long) QUEUE_SIZE * BLOCK_BYTES;
-    inflightBytes =
-        packed ? PackedInflight.regionLength(QUEUE_SIZE) : SplitInflight.regionLength(QUEUE_SIZE);
-    final long guestBytes = ringBytes + bufferBytes;
-    block =
-        Mem.allocate(
-            guestBytes
-                + align(inflightBytes)
-                + SessionSegment.QUEUE_LENGTH
-                + SeatSegment.REACTOR_LENGTH
-                + ALIGNMENT);
-    ringAddress = align(block);
-    bufferAddress = ringAddress + ringBytes;
-    inflightAddress = ringAddress + guestBytes;
-    countersAddress = inflightAddress + align(inflightBytes);
-    seatBlock = countersAddress + SessionSegment.QUEUE_LENGTH;
-    memory =
-        GuestMemory.of(
-            List.of(new MemoryRegion(GUEST_BASE, GUEST_BASE, guestBytes, ringAddress, -1, 0)));
-  }
-
-  private static long align(final long value) {
-    return (value + ALIGNMENT - 1) & -ALIGNMENT;
+    this.guest = guest;
   }
 
   /** Warms up everything once; throws {@link IllegalStateException} when a request fails. */
@@ -132,11 +82,11 @@ public final class WarmUp {
           try (Bdev disk = Bdevs.open(description, segments)) {
             final int requests =
                 kind == BdevDescription.Kind.URING ? REQUESTS_IN_FILE : REQUESTS_IN_MEMORY;
-            warm(ioFactory, false, disk, requests);
-            warm(ioFactory, true, disk, requests);
-            if (round == ROUNDS - 1 && kind == BdevDescription.Kind.NULL) {
-              rehearseTakeover(segments, ioFactory, false, disk);
-              rehearseTakeover(segments, ioFactory, true, disk);
+            warm(ioFactory, new WarmUpGuest(disk, false, round), requests);
+            warm(ioFactory, new WarmUpGuest(disk, true, round), requests);
+            if (round == ROUNDS - 1) {
+              rehearse(segments, ioFactory, new WarmUpGuest(disk, false, round));
+              rehearse(segments, ioFactory, new WarmUpGuest(disk, true, round));
             }
           }
         }
@@ -146,6 +96,26 @@ public final class WarmUp {
       deleteIfThere(segments.memDisk(name));
     }
     Processes.trimNativeHeap();
+    awaitCompilers();
+  }
+
+  /** What they have not done yet would be done on the core, and in the time, of a takeover. */
+  private static void awaitCompilers() {
+    final CompilationMXBean compilers = ManagementFactory.getCompilationMXBean();
+    if (compilers == null || !compilers.isCompilationTimeMonitoringSupported()) {
+      return;
+    }
+    final long beginNs = System.nanoTime();
+    long quietSinceNs = beginNs;
+    long spentMs = compilers.getTotalCompilationTime();
+    while (System.nanoTime() - quietSinceNs < QUIET_NS
+        && System.nanoTime() - beginNs < QUIET_LIMIT_NS) {
+      LockSupport.parkNanos(LOOK_NS);
+      if (compilers.getTotalCompilationTime() != spentMs) {
+        spentMs = compilers.getTotalCompilationTime();
+        quietSinceNs = System.nanoTime();
+      }
+    }
   }
 
   private static void deleteIfThere(final Path path) {
@@ -157,141 +127,91 @@ public final class WarmUp {
   }
 
   private static void warm(
-      final Supplier<ReactorIo> ioFactory,
-      final boolean packed,
-      final Bdev disk,
-      final int requests) {
-    final WarmUp warmUp = new WarmUp(ioFactory, packed, disk);
+      final Supplier<ReactorIo> ioFactory, final WarmUpGuest guest, final int requests) {
+    final WarmUp warmUp = new WarmUp(ioFactory, guest);
     try {
-      warmUp.begin();
+      warmUp.startReactor(guest.bdev(), Long.MAX_VALUE);
       warmUp.serve(requests);
       for (int i = 0; i < RECOVERIES; i++) {
-        warmUp.dieAndRecover(i % (DEPTH + 1));
+        warmUp.dieAndRecover(i % (WarmUpGuest.DEPTH + 1));
       }
+      warmUp.reactor.close();
+      warmUp.startReactor(guest.bdev(), 0);
+      warmUp.nap();
     } finally {
-      warmUp.end();
+      warmUp.reactor.close();
+      Mem.free(warmUp.seatBlock);
+      guest.close();
     }
   }
 
-  private static void rehearseTakeover(
+  private static void rehearse(
       final SegmentDirectory segments,
       final Supplier<ReactorIo> ioFactory,
-      final boolean packed,
-      final Bdev disk) {
-    final WarmUp warmUp = new WarmUp(ioFactory, packed, disk);
+      final WarmUpGuest guest) {
     try {
-      warmUp.begin();
-      TakeoverRehearsal.run(segments, ioFactory, warmUp.setup(disk));
+      TakeoverRehearsal.run(segments, ioFactory, guest);
     } finally {
-      warmUp.end();
+      guest.close();
     }
   }
 
-  private void begin() {
-    features =
-        VirtioFeature.of(
-                VirtioFeature.VERSION_1,
-                VirtioFeature.RING_INDIRECT_DESC,
-                VirtioFeature.RING_EVENT_IDX)
-            | VirtioFeature.of(BlkFeature.FLUSH)
-            | (packed ? VirtioFeature.of(VirtioFeature.RING_PACKED) : 0);
-    driver =
-        packed
-            ? new PackedDriverQueue(ringAddress, GUEST_BASE, QUEUE_SIZE, features, SEGMENT_MAX)
-            : new SplitDriverQueue(ringAddress, GUEST_BASE, QUEUE_SIZE, features, SEGMENT_MAX);
-    Mem.fill(inflightAddress, inflightBytes, (byte) 0);
-    startReactor(bdev);
-  }
-
-  private void end() {
-    if (reactor != null) {
-      reactor.close();
-    }
-    Fds.close(callFd);
-    Mem.free(block);
-  }
-
-  private void startReactor(final Bdev disk) {
-    reactor = new Reactor(seatBlock, IDLE_SPIN_NS, ioFactory.get(), new Complaints());
-    reactor.start(reactor.make(setup(disk)));
-  }
-
-  private QueueSetup setup(final Bdev disk) {
-    return new QueueSetup(
-        1,
-        0,
-        QUEUE_SIZE,
-        packed,
-        features,
-        memory,
-        memory.translate(driver.descriptorGuestAddress(), 1),
-        memory.translate(driver.driverAreaGuestAddress(), 1),
-        memory.translate(driver.deviceAreaGuestAddress(), 1),
-        -1,
-        null,
-        -1,
-        callFd,
-        inflightAddress,
-        driver.initialBase(),
-        countersAddress,
-        disk,
-        false,
-        true,
-        new byte[SERIAL_BYTES]);
+  private void startReactor(final Bdev disk, final long idleSpinNs) {
+    reactor = new Reactor(seatBlock, idleSpinNs, ioFactory.get(), new Complaints());
+    reactor.start(reactor.make(guest.setup(disk)));
   }
 
   private void serve(final int requests) {
-    int submitted = 0;
     int reaped = 0;
     while (reaped < requests) {
-      while (submitted < requests && submitted - reaped < DEPTH && submit(submitted)) {
-        submitted++;
-      }
-      driver.publish();
+      guest.send(WarmUpGuest.DEPTH - guest.inFlightCount());
       cycle();
-      reaped += reap();
+      reaped += guest.reap();
     }
+    while (guest.inFlightCount() > 0) {
+      cycle();
+      guest.reap();
+    }
+  }
+
+  /**
+   * Ways into sleep and out of it: woken by a kick, by a command, by work that is there already.
+   */
+  private void nap() {
+    for (int i = 0; i < NAPS; i++) {
+      switch (i % 3) {
+        case 0 -> guest.kick();
+        case 1 -> command(i);
+        default -> guest.send(1);
+      }
+      reactor.idle(0, System.nanoTime());
+      guest.kick();
+      cycle();
+      while (guest.inFlightCount() > 0) {
+        // Else the reactor might sleep for long when it has nothing to do.
+        guest.kick();
+        cycle();
+        guest.reap();
+      }
+    }
+  }
+
+  /** Of several kinds, as from the control thread. */
+  private void command(final int number) {
+    switch (number % 4) {
+      case 0 -> reactor.execute(() -> commandCount++);
+      case 1 -> reactor.execute(() -> commandCount--);
+      default -> reactor.execute(this::onCommand);
+    }
+  }
+
+  private void onCommand() {
+    commandCount = 0;
   }
 
   private void cycle() {
     final long nowNs = System.nanoTime();
     reactor.idle(reactor.doWork(nowNs), nowNs);
-  }
-
-  private boolean submit(final int number) {
-    final boolean write = (number & 1) == 0;
-    sector =
-        (sector + BLOCK_BYTES / BlkRequest.SECTOR_BYTES) % (DISK_BYTES / BlkRequest.SECTOR_BYTES);
-    final boolean flush = number % 1024 == 1023;
-    final int type =
-        flush ? BlkRequest.TYPE_FLUSH : write ? BlkRequest.TYPE_OUT : BlkRequest.TYPE_IN;
-    final int token = driver.begin(type, flush ? 0 : sector);
-    if (token == DriverQueue.NONE) {
-      return false;
-    }
-    if (!flush) {
-      final long buffer = GUEST_BASE + (bufferAddress - ringAddress) + (long) token * BLOCK_BYTES;
-      if (number % 4 == 0) {
-        driver.data(buffer, BLOCK_BYTES / 2, !write);
-        driver.data(buffer + BLOCK_BYTES / 2, BLOCK_BYTES / 2, !write);
-      } else {
-        driver.data(buffer, BLOCK_BYTES, !write);
-      }
-    }
-    return driver.add();
-  }
-
-  private int reap() {
-    int count = 0;
-    for (int token = driver.poll(); token != DriverQueue.NONE; token = driver.poll()) {
-      if (driver.status(token) != BlkRequest.STATUS_OK) {
-        throw new IllegalStateException(
-            "self-check failed: status=" + driver.status(token) + " disk=" + bdev.description());
-      }
-      driver.reclaim(token);
-      count++;
-    }
-    return count;
   }
 
   /**
@@ -300,18 +220,14 @@ public final class WarmUp {
    */
   private void dieAndRecover(final int inFlightCount) {
     reactor.close();
-    startReactor(new StalledBdev(bdev));
-    for (int i = 0; i < inFlightCount; i++) {
-      submit(i);
-    }
-    driver.publish();
+    startReactor(new StalledBdev(guest.bdev()), Long.MAX_VALUE);
+    guest.send(inFlightCount);
     cycle();
     reactor.close();
-    startReactor(bdev);
-    int reaped = 0;
-    while (reaped < inFlightCount) {
+    startReactor(guest.bdev(), Long.MAX_VALUE);
+    while (guest.inFlightCount() > 0) {
       cycle();
-      reaped += reap();
+      guest.reap();
     }
   }
 
