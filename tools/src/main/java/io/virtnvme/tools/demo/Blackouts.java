@@ -4,7 +4,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
-/** Times from a kill to the next completion, and their percentiles. */
+/** Pauses that a client felt, and their percentiles. */
 public final class Blackouts {
   private static final double NS_PER_MS = 1e6;
 

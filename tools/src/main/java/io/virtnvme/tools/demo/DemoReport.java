@@ -10,6 +10,7 @@ import java.util.Locale;
  * What a demo found.
  *
  * @param client the load client's own result
+ * @param quiet the longest pause in as long a time shortly before each kill
  * @param recoveries the takeovers as the master tells them
  * @param loadSeconds how long the load ran
  */
@@ -17,6 +18,7 @@ record DemoReport(
     DemoSettings settings,
     JsonNode client,
     Blackouts blackouts,
+    Blackouts quiet,
     JsonNode recoveries,
     double loadSeconds) {
   private static final double NS_PER_US = 1e3;
@@ -32,10 +34,8 @@ record DemoReport(
     json.put("errors", client.path("errors").asLong());
     json.put("verified", client.path("sound").asBoolean());
     json.put("kills", blackouts.count());
-    json.putObject("blackoutMs")
-        .put("p50", blackouts.percentileMs(50))
-        .put("p99", blackouts.percentileMs(99))
-        .put("max", blackouts.percentileMs(100));
+    putPercentiles(json.putObject("blackoutMs"), blackouts);
+    putPercentiles(json.putObject("pauseWithoutKillMs"), quiet);
     final ArrayNode each = json.putArray("blackoutsMs");
     for (final double blackoutMs : blackouts.allMs()) {
       each.add(blackoutMs);
@@ -62,6 +62,12 @@ record DemoReport(
     return json;
   }
 
+  private static void putPercentiles(final ObjectNode json, final Blackouts values) {
+    json.put("p50", values.percentileMs(50))
+        .put("p99", values.percentileMs(99))
+        .put("max", values.percentileMs(100));
+  }
+
   private double us(final String field) {
     return Math.round(client.path(field).asLong() / NS_PER_US * 10) / 10.0;
   }
@@ -71,7 +77,8 @@ record DemoReport(
         Locale.ROOT,
         "%s: %d requests, %d errors, %d blocks checked, whole disk read back: %s%n"
             + "%d kills of the slave, blackout ms: median %.2f, p99 %.2f, worst %.2f"
-            + " (seed %d)%s",
+            + " (seed %d)%n"
+            + "longest pause in 50 ms before each kill, ms: median %.2f, worst %.2f%s",
         isSound() ? "OK" : "FAILED",
         client.path("ios").asLong(),
         client.path("errors").asLong(),
@@ -82,6 +89,8 @@ record DemoReport(
         blackouts.percentileMs(99),
         blackouts.percentileMs(100),
         settings.seed(),
+        quiet.percentileMs(50),
+        quiet.percentileMs(100),
         client.path("message").asText().isEmpty()
             ? ""
             : System.lineSeparator() + client.path("message").asText());

@@ -30,11 +30,18 @@ final class DemoRun extends PairRun {
    */
   private static final long GAP_START_NS = TimeUnit.MILLISECONDS.toNanos(50);
 
+  /** Far enough before a kill for a whole window of that kind. */
+  private static final long QUIET_BEFORE_NS = 2 * GAP_START_NS;
+
   private static final int PLOT_BEFORE_MS = 6;
   private static final int PLOT_AFTER_MS = 26;
 
   private final DemoSettings settings;
   private final Blackouts blackouts = new Blackouts();
+
+  /** The same measure where nothing was killed: what the machine itself does to the client. */
+  private final Blackouts quiet = new Blackouts();
+
   private final Random random;
   private volatile TemporaryPair pair;
   private volatile ClientProcess client;
@@ -66,7 +73,7 @@ final class DemoRun extends PairRun {
     final double loadSeconds = (System.nanoTime() - startNs) / 1e9;
     say("load done; reading the whole disk back");
     final JsonNode result = client.finish();
-    return new DemoReport(settings, result, blackouts, pair.recoveries(), loadSeconds);
+    return new DemoReport(settings, result, blackouts, quiet, pair.recoveries(), loadSeconds);
   }
 
   private void killAndWatch() throws IOException {
@@ -76,7 +83,10 @@ final class DemoRun extends PairRun {
     for (int i = 0; i < settings.kills(); i++) {
       final long offsetNs = (long) (random.nextDouble() * slotNs);
       watchUntil(startNs + WARM_UP_NS + i * slotNs + offsetNs);
-      killed = killOnce(i + 1, pair.awaitStandby(killed, STANDBY_LIMIT_NS, this::watch));
+      final int next = pair.awaitStandby(killed, STANDBY_LIMIT_NS, this::watch);
+      // Asking takes time from the client; a kill comes when nobody has asked for a while.
+      watchUntil(System.nanoTime() + SETTLE_NS);
+      killed = killOnce(i + 1, next);
     }
     watchUntil(endNs);
   }
@@ -92,6 +102,7 @@ final class DemoRun extends PairRun {
     }
     final long blackoutNs = progress.blackoutNs(killNs, GAP_START_NS);
     blackouts.add(blackoutNs);
+    quiet.add(progress.blackoutNs(killNs - QUIET_BEFORE_NS, GAP_START_NS));
     say(
         "kill %d of %d: slave %d, blackout %.2f ms  |%s| %d ms",
         number,
