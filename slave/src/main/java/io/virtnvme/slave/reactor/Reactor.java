@@ -367,6 +367,8 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
    * from its journal. False when no memory is short: then the fault is ours.
    */
   boolean recoverFromMemoryFault() {
+    // It may have been a command that met the fault, with others behind it.
+    commandsWait = true;
     boolean found = false;
     for (final Ring ring : rings.started()) {
       // The kernel may still be reading into an abandoned ring's memory through a bounce buffer.

@@ -26,6 +26,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
@@ -88,6 +89,40 @@ class ReactorTest implements ReactorEvents {
       assertEquals(List.of(1L), failedSessions);
       assertTrue(reasons.get(0).contains("cut short"), reasons.get(0));
       assertEquals(1, Mem.getLong(seatBlock + SeatSegment.QUEUE_FAULTS_OFFSET));
+    }
+  }
+
+  @Test
+  void shouldRunEveryCommandOfAFlood() {
+    final List<Integer> ran = new ArrayList<>();
+    for (int i = 0; i < 100; i++) {
+      final int number = i;
+      reactor.execute(() -> ran.add(number));
+    }
+    step();
+    assertTrue(ran.size() < 100, "one duty cycle ran all of them");
+    for (int i = 0; i < 100; i++) {
+      step();
+    }
+    assertEquals(IntStream.range(0, 100).boxed().toList(), ran);
+  }
+
+  @Test
+  void shouldRunTheCommandsBehindOneThatMetAMemoryFault() {
+    try (RingGuest hostile = new RingGuest()) {
+      reactor.start(reactor.make(hostile.setup(1, disk)));
+      hostile.cutShort();
+      final List<String> ran = new ArrayList<>();
+      reactor.execute(
+          () -> {
+            throw new InternalError("a page that is not there");
+          });
+      reactor.execute(() -> ran.add("behind it"));
+      step();
+      for (int i = 0; i < 100; i++) {
+        step();
+      }
+      assertEquals(List.of("behind it"), ran);
     }
   }
 
