@@ -139,10 +139,16 @@ public final class WarmUp {
       warmUp.startReactor(guest.bdev(), 0);
       warmUp.nap();
     } finally {
-      warmUp.reactor.close();
-      Mem.free(warmUp.seatBlock);
-      guest.close();
+      warmUp.end();
     }
+  }
+
+  private void end() {
+    if (reactor != null) {
+      reactor.close();
+    }
+    Mem.free(seatBlock);
+    guest.close();
   }
 
   private static void rehearse(
