@@ -9,8 +9,16 @@ import com.sun.jna.NativeLibrary;
  * x86-64 and AArch64 allow for integers.
  */
 final class Libc {
+  /** Where JNA looks for libraries by name, beside the linker's own places. */
+  private static final String SEARCH_PATH = "jna.platform.library.path";
+
   static {
-    Native.register(Libc.class, NativeLibrary.getInstance("c"));
+    // We look for none. Left unset, JNA runs ldconfig to find out, in each process that starts.
+    if (System.getProperty(SEARCH_PATH) == null) {
+      System.setProperty(SEARCH_PATH, "");
+    }
+    // What this process is linked with; by its name, JNA would look for it in folders.
+    Native.register(Libc.class, NativeLibrary.getProcess());
   }
 
   private Libc() {}
