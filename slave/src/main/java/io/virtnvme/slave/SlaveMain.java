@@ -1,11 +1,12 @@
 package io.virtnvme.slave;
 
+import io.virtnvme.ipc.log.LineLog;
 import io.virtnvme.ipc.segment.SegmentDirectory;
 import io.virtnvme.ipc.sys.AddressSpaceKeeper;
+import io.virtnvme.ipc.sys.SmallFile;
 import io.virtnvme.slave.bdev.UringReactorIo;
 import io.virtnvme.slave.control.SlaveControl;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
@@ -22,9 +23,10 @@ public final class SlaveMain {
       System.err.println("usage: SlaveMain --slave-of DIR (slaves are started by the master)");
       System.exit(EXIT_USAGE);
     }
+    LineLog.use();
     AddressSpaceKeeper.start();
     final Path runDirectory = Path.of(arguments[1]);
-    final String instance = Files.readString(runDirectory.resolve("instance")).trim();
+    final String instance = SmallFile.read(runDirectory.resolve("instance"));
     final SegmentDirectory segments = SegmentDirectory.of(Long.parseUnsignedLong(instance, 16));
     new SlaveControl(runDirectory, segments, UringReactorIo::new).run();
     System.exit(0);

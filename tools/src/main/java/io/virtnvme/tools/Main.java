@@ -1,5 +1,6 @@
 package io.virtnvme.tools;
 
+import io.virtnvme.ipc.log.LineLog;
 import io.virtnvme.master.rpc.RpcException;
 import io.virtnvme.tools.bench.BenchCommand;
 import io.virtnvme.tools.bench.BenchLoadCommand;
@@ -54,6 +55,7 @@ public final class Main {
 
   /** Runs a command and ends the process with its exit code. */
   public static void main(final String[] arguments) {
+    LineLog.use();
     final int exitCode = commandLine().execute(arguments);
     System.out.flush();
     System.exit(exitCode);
