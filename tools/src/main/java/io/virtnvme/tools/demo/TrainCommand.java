@@ -1,5 +1,7 @@
 package io.virtnvme.tools.demo;
 
+import io.virtnvme.master.SlaveCommand;
+import io.virtnvme.slave.SlaveMain;
 import io.virtnvme.tools.CommandFailedException;
 import io.virtnvme.tools.JvmCommand;
 import io.virtnvme.tools.load.ClientProcess;
@@ -23,7 +25,8 @@ import picocli.CommandLine.Option;
 
 /**
  * {@code virtnvme train}: lets a pair and a client run for a moment, each process recording the
- * classes that it loads, and makes one class-data archive of them all. Called by the launcher.
+ * classes that it loads, and makes two class-data archives of them: one for slaves that are started
+ * from a jar of their own, one for all else. Called by the launcher.
  */
 @Command(
     name = "train",
@@ -35,9 +38,13 @@ public final class TrainCommand implements Callable<Integer> {
       new DemoSettings(1, 0, DemoSettings.BdevChoice.MEM, 4, 8, 1, false, 1, 0, false, 1, -1, 0);
   private static final long DUMP_LIMIT_MINUTES = 2;
   private static final Pattern CLASS_ID = Pattern.compile(" id: \\d+$");
+  private static final String SLAVE_CLASS = SlaveMain.class.getName().replace('.', '/');
 
   @Option(names = "--archive", required = true, description = "File to write.")
   private Path archive;
+
+  @Option(names = "--slave-archive", required = true, description = "File to write for slaves.")
+  private Path slaveArchive;
 
   /** For picocli. */
   public TrainCommand() {}
@@ -51,9 +58,16 @@ public final class TrainCommand implements Callable<Integer> {
           Map.of(
               "JAVA_TOOL_OPTIONS",
               "-Xshare:auto -XX:DumpLoadedClassList=" + folder.resolve("%p.classes")));
-      final Path all = folder.resolve("all");
-      Files.write(all, merge(folder));
-      dump(all);
+      final List<List<String>> lists = lists(folder);
+      final boolean apart = SlaveCommand.isOfItsOwn();
+      final Path classes = folder.resolve("all");
+      if (apart) {
+        Files.write(classes, merge(lists.stream().filter(TrainCommand::isOfSlave).toList()));
+        dump(SlaveCommand.likeThisProcess(), classes, slaveArchive);
+      }
+      Files.write(
+          classes, merge(lists.stream().filter(list -> !(apart && isOfSlave(list))).toList()));
+      dump(JvmCommand.jvm(List.of()), classes, archive);
       return 0;
     } finally {
       Leftovers.delete(folder);
@@ -95,18 +109,31 @@ public final class TrainCommand implements Callable<Integer> {
     }
   }
 
-  /** What any of the processes loaded, each line once. */
-  private static Set<String> merge(final Path folder) throws IOException {
-    final Set<String> lines = new LinkedHashSet<>();
-    final List<Path> lists = new ArrayList<>();
+  /** What each process loaded. */
+  private static List<List<String>> lists(final Path folder) throws IOException {
+    final List<Path> paths = new ArrayList<>();
     try (Stream<Path> files = Files.list(folder)) {
-      files.filter(file -> file.toString().endsWith(".classes")).sorted().forEach(lists::add);
+      files.filter(file -> file.toString().endsWith(".classes")).sorted().forEach(paths::add);
     }
-    if (lists.isEmpty()) {
+    if (paths.isEmpty()) {
       throw new CommandFailedException("no process left a list of classes");
     }
-    for (final Path list : lists) {
-      for (final String line : Files.readAllLines(list)) {
+    final List<List<String>> lists = new ArrayList<>();
+    for (final Path path : paths) {
+      lists.add(Files.readAllLines(path));
+    }
+    return lists;
+  }
+
+  private static boolean isOfSlave(final List<String> list) {
+    return list.stream().anyMatch(line -> line.startsWith(SLAVE_CLASS));
+  }
+
+  /** What any of the processes loaded, each line once. */
+  private static Set<String> merge(final List<List<String>> lists) {
+    final Set<String> lines = new LinkedHashSet<>();
+    for (final List<String> list : lists) {
+      for (final String line : list) {
         // Numbers are those of one process, and stand for classes of unusual loaders only.
         if (!line.contains(" source: ")) {
           lines.add(CLASS_ID.matcher(line).replaceFirst(""));
@@ -116,13 +143,20 @@ public final class TrainCommand implements Callable<Integer> {
     return lines;
   }
 
-  private void dump(final Path classList) throws IOException, InterruptedException {
-    final List<String> command =
-        JvmCommand.jvm(
-            List.of(
-                "-Xshare:dump",
-                "-XX:SharedClassListFile=" + classList,
-                "-XX:SharedArchiveFile=" + archive));
+  /**
+   * Makes an archive.
+   *
+   * @param jvm command line of a JVM with the class path and the options that the archive is for
+   */
+  private static void dump(final List<String> jvm, final Path classList, final Path archive)
+      throws IOException, InterruptedException {
+    final List<String> command = new ArrayList<>(jvm);
+    command.addAll(
+        1,
+        List.of(
+            "-Xshare:dump",
+            "-XX:SharedClassListFile=" + classList,
+            "-XX:SharedArchiveFile=" + archive));
     final Process process = new ProcessBuilder(command).inheritIO().start();
     try {
       if (!process.waitFor(DUMP_LIMIT_MINUTES, TimeUnit.MINUTES) || process.exitValue() != 0) {
