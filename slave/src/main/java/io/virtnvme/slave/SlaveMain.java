@@ -24,6 +24,7 @@ public final class SlaveMain {
       System.exit(EXIT_USAGE);
     }
     LineLog.use();
+    System.setProperty(NoJavaLogging.MANAGER_PROPERTY, NoJavaLogging.class.getName());
     AddressSpaceKeeper.start();
     final Path runDirectory = Path.of(arguments[1]);
     final String instance = SmallFile.read(runDirectory.resolve("instance"));

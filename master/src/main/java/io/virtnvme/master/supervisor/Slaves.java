@@ -130,7 +130,8 @@ final class Slaves {
   /** The same by another command line. */
   Slave start(final int intendedSeat, final Launch by) {
     final int id = ++lastId;
-    final List<String> command = new ArrayList<>(by.command());
+    final List<String> command =
+        new ArrayList<>(intendedSeat == Seat.NONE ? by.command() : by.commandForSeat());
     command.add(ProcessTable.SLAVE_OF);
     command.add(config.runDirectory().toString());
     final int pid;

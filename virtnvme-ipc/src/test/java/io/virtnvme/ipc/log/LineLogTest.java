@@ -85,7 +85,8 @@ class LineLogTest {
 
     final String text = printed.toString(StandardCharsets.UTF_8);
     assertTrue(
-        Pattern.compile("(?m)^[0-9:.]{12} INFO  Test: 1 of 2\njava.lang.IllegalStateException: why\n")
+        Pattern.compile(
+                "(?m)^[0-9:.]{12} INFO  Test: 1 of 2\njava.lang.IllegalStateException: why\n")
             .matcher(text)
             .find(),
         text);
