@@ -110,6 +110,8 @@ class ArchitectureTest {
             "io.virtnvme.ipc..",
             "io.virtnvme.master.relay..")
         .and()
+        .resideOutsideOfPackage("io.virtnvme.ipc.log..")
+        .and()
         .doNotBelongToAnyOf(SegmentHeader.class)
         .should()
         .callMethod(System.class, "currentTimeMillis")

@@ -268,6 +268,8 @@ public final class SlaveControl implements ReactorEvents {
     seatsToWatch.forEach((seatId, cores) -> openSeat(seatId, cores, true));
     seatsToWatch.clear();
     confineTo(seats.values());
+    // The first line loads what a line needs: not in the middle of a takeover.
+    LOGGER.info("warm, waiting for seats {}", seats.keySet());
     sendStandbyReady();
   }
 
@@ -371,7 +373,6 @@ public final class SlaveControl implements ReactorEvents {
 
   @Override
   public void onSeatOwned(final int seatId, final TakeoverReport report) {
-    LOGGER.info("seat {} is ours: {}", seatId, report);
     sessions.onSeatOwned(seatId);
     sendSeatTaken(seatId, report);
   }
@@ -380,6 +381,8 @@ public final class SlaveControl implements ReactorEvents {
   public void onTakeoverMeasured(final int seatId, final TakeoverReport report) {
     sendSeatTaken(seatId, report);
     confineTo(seats.values().stream().filter(Seat::isOwned).toList());
+    // Not sooner: in a slave that has just started, the first line of a log takes its time.
+    LOGGER.info("seat {} is ours: {}", seatId, report);
   }
 
   /**
