@@ -59,6 +59,64 @@ class NotificationTest {
     assertEquals(count, rig.agent.flush());
   }
 
+  /**
+   * What one side says and what it reads of the other's wish must not pass each other, or both
+   * sides sleep: virtio 1.2, 2.7.7 and 2.8.21.3. No run of one thread after the other shows that,
+   * so the order itself is looked at.
+   */
+  private static boolean endsWithAFence(final Rig rig, final Runnable operation) {
+    final StoresAndFences seen = new StoresAndFences(rig);
+    Mem.listener(seen);
+    try {
+      operation.run();
+    } finally {
+      Mem.listener(null);
+    }
+    assertTrue(seen.said, "nothing was said in the ring");
+    return seen.fenced;
+  }
+
+  private static final class StoresAndFences implements Mem.StoreListener {
+    private final Rig rig;
+    private boolean said;
+    private boolean fenced;
+
+    StoresAndFences(final Rig rig) {
+      this.rig = rig;
+    }
+
+    @Override
+    public void onStore(final long address, final int lengthBytes) {
+      if (rig.isInRings(address)) {
+        said = true;
+        fenced = false;
+      }
+    }
+
+    @Override
+    public void onFence() {
+      fenced = true;
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(Layout.class)
+  void shouldFenceBetweenWhatItPublishesAndTheWishForACall(final Layout layout) {
+    try (Rig rig = started(layout)) {
+      add(rig, 3);
+      rig.driver.publish();
+      assertTrue(endsWithAFence(rig, () -> serve(rig, 3)));
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(Layout.class)
+  void shouldFenceBetweenTheWishForAKickAndTheLookForRequests(final Layout layout) {
+    try (Rig rig = started(layout)) {
+      assertTrue(endsWithAFence(rig, () -> assertFalse(rig.agent.armKicks())));
+    }
+  }
+
   @ParameterizedTest
   @EnumSource(Layout.class)
   void shouldCallOncePerFlush(final Layout layout) {

@@ -170,6 +170,10 @@ final class Rig implements AutoCloseable {
     return status;
   }
 
+  boolean isInRings(final long address) {
+    return address >= alignedRings && address < alignedRings + ringBytes;
+  }
+
   int read(final long sector, final long offset, final int length) {
     return request(BlkRequest.TYPE_IN, sector, offset, length, true);
   }

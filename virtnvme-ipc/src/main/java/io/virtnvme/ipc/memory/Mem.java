@@ -28,6 +28,9 @@ public final class Mem {
      * @param lengthBytes 1, 2, 4 or 8, or any length for a copy or fill
      */
     void onStore(long address, int lengthBytes);
+
+    /** Called before each full fence. */
+    default void onFence() {}
   }
 
   private static final boolean RECORDING = Boolean.getBoolean("virtnvme.mem.record");
@@ -175,6 +178,9 @@ public final class Mem {
    * another word needs it).
    */
   public static void fullFence() {
+    if (RECORDING && listener != null) {
+      listener.onFence();
+    }
     UnsafeApi.fullFence();
   }
 
