@@ -278,6 +278,8 @@ class MasterTakeoverTest extends MasterRig {
               () -> Master.launch(context(runDirectory, processes).standbyCount(1)));
       await().until(this::isListening);
       owner.handBack(false, 0);
+      // Nothing happens before everybody has spoken; no standby takes the place of the slow one.
+      assertTrue(guest.isSilent(50));
       standby.handBack(true);
       master = launched.get(20, TimeUnit.SECONDS);
       final RelayReader again = owner.expect(RelayMessageType.RELAY);

@@ -40,6 +40,10 @@ final class Seats {
   private final RestartPolicy standbyPolicy;
   private EventLoop.Timer standbyTimer;
   private boolean standbysGivenUp;
+
+  /** Not before every slave of the master before has spoken: one of them may be the standby. */
+  private boolean standbysWanted;
+
   private boolean stopped;
 
   Seats(
@@ -125,13 +129,17 @@ final class Seats {
     return standbyPolicy.failures();
   }
 
-  /** Starts a slave for each seat that has none and none to wait for. */
+  /**
+   * Starts a slave for each seat that has none and none to wait for, and standbys from now on; when
+   * the slaves of the master before are adopted.
+   */
   void fillVacant() {
     for (final Seat seat : seats) {
       if (seat.state() == SeatState.VACANT) {
         startFor(seat);
       }
     }
+    standbysWanted = true;
     topUpStandbys();
   }
 
@@ -356,7 +364,7 @@ final class Seats {
   }
 
   private boolean standbyIsMissing() {
-    if (stopped || standbysGivenUp) {
+    if (stopped || standbysGivenUp || !standbysWanted) {
       return false;
     }
     boolean anyOwned = false;
