@@ -84,7 +84,7 @@ public final class WarmUp {
                 kind == BdevDescription.Kind.URING ? REQUESTS_IN_FILE : REQUESTS_IN_MEMORY;
             warm(ioFactory, new WarmUpGuest(disk, false, round), requests);
             warm(ioFactory, new WarmUpGuest(disk, true, round), requests);
-            if (round == ROUNDS - 1) {
+            if (round == ROUNDS - 1 && kind == BdevDescription.Kind.NULL) {
               rehearse(segments, ioFactory, new WarmUpGuest(disk, false, round));
               rehearse(segments, ioFactory, new WarmUpGuest(disk, true, round));
             }
