@@ -30,7 +30,7 @@ class UpgradeTest {
       List.of("--warm-limit", "120", "--master-limit", "60");
 
   private static final Edit MINOR_VERSION =
-      new Edit(IPC + "segment/SegmentKind.java", "SEAT(1, 1, 0)", "SEAT(1, 1, 7)");
+      new Edit(IPC + "segment/SegmentKind.java", "SEAT(1, 1, 1)", "SEAT(1, 1, 7)");
 
   @RegisterExtension private final Pairs pairs = new Pairs();
 
@@ -132,7 +132,7 @@ class UpgradeTest {
       case "relay" ->
           other(
               new Edit(
-                  IPC + "relay/RelayChannel.java", "PROTOCOL_MAJOR = 1;", "PROTOCOL_MAJOR = 3;"),
+                  IPC + "relay/RelayChannel.java", "PROTOCOL_MAJOR = 2;", "PROTOCOL_MAJOR = 3;"),
               new Edit(IPC + "relay/FormatVersions.java", "", ""),
               new Edit(SLAVE + "control/SlaveControl.java", "", ""));
       default -> throw new IllegalArgumentException(how);
@@ -156,8 +156,8 @@ class UpgradeTest {
       assertTrue(failed.errors().contains("session-record 1.0"), failed::toString);
       assertTrue(failed.errors().contains("session-record 2.0"), failed::toString);
     } else if (how.equals("relay")) {
-      assertTrue(failed.errors().contains("3.1"), failed::toString);
-      assertTrue(failed.errors().contains("1.1"), failed::toString);
+      assertTrue(failed.errors().contains("3.0"), failed::toString);
+      assertTrue(failed.errors().contains("2.0"), failed::toString);
     }
     assertEquals(slave, pair.activePid(), "the slave serves on");
     load.awaitIos(2000);

@@ -1,14 +1,15 @@
 package io.virtnvme.master;
 
+import io.virtnvme.ipc.relay.FormatVersions;
 import io.virtnvme.ipc.relay.RelayChannel;
 import io.virtnvme.ipc.relay.RelayClosedException;
 import io.virtnvme.ipc.relay.RelayMessageType;
 import io.virtnvme.ipc.relay.RelayReader;
 import io.virtnvme.ipc.relay.RelayWriter;
 import io.virtnvme.ipc.relay.SessionDescription;
-import io.virtnvme.ipc.relay.TakeoverReport;
 import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.ipc.segment.SegmentDirectory;
+import io.virtnvme.ipc.segment.TakeoverReport;
 import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.ipc.sys.UnixSocket;
 import io.virtnvme.master.relay.AnswerMaker;
@@ -84,6 +85,7 @@ final class FakeSlave implements AutoCloseable {
     for (final int seat : ownedSeats) {
       writer.putInt(seat);
     }
+    FormatVersions.shared().write(writer);
     channel.send();
   }
 
@@ -150,15 +152,48 @@ final class FakeSlave implements AutoCloseable {
 
   /** Becomes the owner, as after the mutex came. */
   void takeSeat(final int seat, final boolean ownerDied) throws IOException {
-    final int previous;
-    final long epoch;
+    takeSeat(seat, report(seat, true, ownerDied));
+  }
+
+  /** The same, before a request was completed. */
+  void takeSeatOfDeadOwner(final int seat) throws IOException {
+    takeSeat(seat, report(seat, false, true));
+  }
+
+  private TakeoverReport report(final int seat, final boolean measured, final boolean ownerDied)
+      throws IOException {
     try (SeatSegment segment = SeatSegment.open(segments(), seat)) {
-      previous = segment.takeOwnership(pid);
-      epoch = segment.epoch();
+      final long firstCompletionNs = measured ? 400_000 : -1;
+      return new TakeoverReport(
+          measured,
+          segment.ownerPid(),
+          ownerDied,
+          false,
+          100_000,
+          0,
+          1000,
+          2000,
+          firstCompletionNs,
+          1,
+          3);
     }
-    new TakeoverReport(previous, ownerDied, false, 100_000, 0, 1000, 2000, 400_000, 1, 3)
-        .write(channel.begin(RelayMessageType.SEAT_TAKEN, seat, epoch));
+  }
+
+  private void takeSeat(final int seat, final TakeoverReport report) throws IOException {
+    try (SeatSegment segment = SeatSegment.open(segments(), seat)) {
+      segment.takeOwnership(pid);
+      segment.putTakeover(report);
+      channel.begin(RelayMessageType.SEAT_TAKEN, seat, segment.epoch());
+    }
     channel.send();
+  }
+
+  /** Measures the takeover of a seat from a dead owner, and tells nobody. */
+  void measureSilently(final int seat, final int deadPid) throws IOException {
+    try (SeatSegment segment = SeatSegment.open(segments(), seat)) {
+      segment.putTakeover(
+          new TakeoverReport(true, deadPid, true, false, 100_000, 0, 1000, 2000, 400_000, 1, 3));
+    }
   }
 
   SegmentDirectory segments() throws IOException {

@@ -136,7 +136,7 @@ class MasterFaultTest extends MasterRig {
     final FakeSlave shortMessage = slave(processes.awaitStart());
     shortMessage.hello();
     shortMessage.expect(RelayMessageType.SEAT);
-    shortMessage.begin(RelayMessageType.SEAT_TAKEN, 0, 1).putInt(3);
+    shortMessage.begin(RelayMessageType.BDEV_RESULT, 0, 1).putInt(3);
     shortMessage.send();
     assertTrue(shortMessage.isHungUpOn());
     shortMessage.close();

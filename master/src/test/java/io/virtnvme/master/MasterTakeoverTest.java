@@ -109,6 +109,30 @@ class MasterTakeoverTest extends MasterRig {
   }
 
   @Test
+  void shouldListWhatASlaveMeasuredThatDiedBeforeItCouldTell() throws IOException {
+    final FakeSlave first = startWithOwner(0);
+    first.die();
+    final FakeSlave second = slave(processes.awaitStart());
+    second.hello();
+    second.expect(RelayMessageType.SEAT);
+    second.takeSeatOfDeadOwner(0);
+    await().until(() -> master.controlPlane().recoveries().size() == 1);
+    assertEquals(-1, master.controlPlane().recoveries().get(0).firstCompletionUs());
+    second.measureSilently(0, first.pid());
+    second.die();
+    final FakeSlave third = slave(processes.awaitStart());
+    third.hello();
+    third.expect(RelayMessageType.SEAT);
+    third.takeSeat(0, true);
+    await().until(() -> master.controlPlane().recoveries().size() == 2);
+    final RecoveryInfo recovery = master.controlPlane().recoveries().get(0);
+    assertEquals(first.pid(), recovery.deadPid());
+    assertEquals(397, recovery.firstCompletionUs());
+    assertEquals(second.pid(), master.controlPlane().recoveries().get(1).deadPid());
+    third.close();
+  }
+
+  @Test
   void shouldNotAskAgainWhatADyingSlaveHadAnswered() throws IOException {
     final FakeSlave first = startWithOwner(0);
     try (FrontEndPeer guest = connect()) {

@@ -1,7 +1,6 @@
 package io.virtnvme.chaos.sim;
 
 import io.virtnvme.ipc.memory.Mem;
-import io.virtnvme.ipc.relay.TakeoverReport;
 import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.slave.reactor.ReactorEvents;
 import io.virtnvme.slave.reactor.SteppedSeat;
@@ -211,12 +210,12 @@ final class SimSlave implements ReactorEvents {
   }
 
   @Override
-  public void onSeatOwned(final int seatId, final TakeoverReport report) {
+  public void onSeatOwned(final int seatId) {
     throw new UnsupportedOperationException("stepped seats do not say this");
   }
 
   @Override
-  public void onTakeoverMeasured(final int seatId, final TakeoverReport report) {
+  public void onTakeoverMeasured(final int seatId) {
     throw new UnsupportedOperationException("stepped seats do not say this");
   }
 

@@ -2,12 +2,12 @@ package io.virtnvme.master.supervisor;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import io.virtnvme.ipc.relay.TakeoverReport;
+import io.virtnvme.ipc.segment.TakeoverReport;
 import io.virtnvme.master.relay.FrontEndSession;
 import io.virtnvme.master.relay.Relay;
 import io.virtnvme.master.rpc.RecoveryInfo;
 import java.nio.file.Path;
-import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
@@ -22,11 +22,11 @@ final class RecoveryLog {
   private static final Logger LOG = LoggerFactory.getLogger(RecoveryLog.class);
   private static final int KEPT_MAX = 4096;
 
-  private record Entry(RecoveryInfo info, long epoch) {}
+  private record Entry(RecoveryInfo info, long epoch, Slave successor, boolean settled) {}
 
   private final Relay relay;
   private final BiConsumer<String, ObjectNode> history;
-  private final ArrayDeque<Entry> entries = new ArrayDeque<>();
+  private final List<Entry> entries = new ArrayList<>();
 
   /**
    * Processes killed because they hung, with the evidence about them; their successors' reports
@@ -45,23 +45,40 @@ final class RecoveryLog {
     hungPids.put(pid, evidence);
   }
 
-  /** A slave reports that it took a seat, or, with the same epoch, what it measured since. */
-  void onReport(
-      final int seat, final long epoch, final Slave successor, final TakeoverReport report) {
-    if (report.previousPid() == 0) {
+  /**
+   * A slave says that it took a seat, or, with the same epoch, that it measured that. What the
+   * owner before it could not say any more stands in the seat's segment, too.
+   */
+  void onSeatTaken(final Seat seat, final long epoch, final Slave successor) {
+    final Entry before = find(seat.id(), epoch - 1);
+    if (before != null) {
+      enter(seat, before.epoch, before.successor, true);
+    }
+    enter(seat, epoch, successor, false);
+  }
+
+  private void enter(
+      final Seat seat, final long epoch, final Slave successor, final boolean isOver) {
+    final Entry last = find(seat.id(), epoch);
+    final TakeoverReport report = seat.segment().takeover(epoch);
+    if (report == null || report.previousPid() == 0 || (last != null && last.settled)) {
       return;
     }
-    final Entry last = find(seat, epoch);
     final long number = last == null ? ++lastNumber : last.info.number();
     final long timeMs = last == null ? System.currentTimeMillis() : last.info.timeMs();
-    final RecoveryInfo info = info(number, timeMs, seat, successor, report);
-    entries.remove(last);
-    entries.add(new Entry(info, epoch));
-    if (entries.size() > KEPT_MAX) {
-      entries.remove();
+    final RecoveryInfo info = info(number, timeMs, seat.id(), successor, report);
+    final boolean settled = isOver || report.measured();
+    final Entry entry = new Entry(info, epoch, successor, settled);
+    if (last == null) {
+      entries.add(entry);
+    } else {
+      entries.set(entries.indexOf(last), entry);
     }
-    if (report.firstCompletionNs() >= 0 || last != null) {
-      LOG.info("recovery of seat {}: {}", seat, info);
+    if (entries.size() > KEPT_MAX) {
+      entries.remove(0);
+    }
+    if (settled) {
+      LOG.info("recovery of seat {}: {}", seat.id(), info);
       history.accept("recovery", json(info));
       hungPids.remove(report.previousPid());
     }

@@ -7,7 +7,6 @@ import io.virtnvme.ipc.relay.RelayClosedException;
 import io.virtnvme.ipc.relay.RelayFormatException;
 import io.virtnvme.ipc.relay.RelayMessageType;
 import io.virtnvme.ipc.relay.RelayReader;
-import io.virtnvme.ipc.relay.TakeoverReport;
 import io.virtnvme.ipc.sys.Epoll;
 import io.virtnvme.ipc.sys.Errno;
 import io.virtnvme.ipc.sys.Fds;
@@ -40,7 +39,7 @@ final class Slaves {
 
     void onUnwatched(Slave slave, int seat);
 
-    void onSeatTaken(Slave slave, int seat, long epoch, TakeoverReport report);
+    void onSeatTaken(Slave slave, int seat, long epoch);
 
     void onBdevResult(
         Slave slave, long bdevId, long sequence, int errno, String text, long blockCount);
@@ -255,10 +254,8 @@ final class Slaves {
       case SESSION_FAILED -> events.onSessionFailed(slave, message.id(), message.getString());
       case STANDBY_READY -> events.onStandbyReady(slave);
       case UNWATCHED -> events.onUnwatched(slave, (int) message.id());
-      case SEAT_TAKEN ->
-          events.onSeatTaken(
-              slave, (int) message.id(), message.sequence(), TakeoverReport.read(message));
-      case ADOPTED -> events.onAdopted(slave, message.hasRemaining() && message.getInt() != 0);
+      case SEAT_TAKEN -> events.onSeatTaken(slave, (int) message.id(), message.sequence());
+      case ADOPTED -> events.onAdopted(slave, message.getInt() != 0);
       case WELCOME,
           SEAT,
           BDEV_ADD,
@@ -297,9 +294,7 @@ final class Slaves {
     for (int i = 0; i < seatCount; i++) {
       ownedSeats.add(message.getInt());
     }
-    // One of protocol 1.0 does not say; its formats are those of the first version.
-    final FormatVersions formats =
-        message.hasRemaining() ? FormatVersions.read(message) : FormatVersions.first();
+    final FormatVersions formats = FormatVersions.read(message);
     final boolean adopting = saidId != 0 && slave.id() == 0;
     if (adopting) {
       counters.increment(MasterCounter.SLAVES_ADOPTED);

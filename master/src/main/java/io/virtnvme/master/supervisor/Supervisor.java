@@ -7,7 +7,6 @@ import io.virtnvme.ipc.relay.FormatVersions;
 import io.virtnvme.ipc.relay.RelayFormatException;
 import io.virtnvme.ipc.relay.RelayMessageType;
 import io.virtnvme.ipc.relay.RelayReader;
-import io.virtnvme.ipc.relay.TakeoverReport;
 import io.virtnvme.master.registry.DesiredState;
 import io.virtnvme.master.relay.EventLoop;
 import io.virtnvme.master.relay.FrontEndSession;
@@ -312,8 +311,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
   }
 
   @Override
-  public void onSeatTaken(
-      final Slave slave, final int seatId, final long epoch, final TakeoverReport report) {
+  public void onSeatTaken(final Slave slave, final int seatId, final long epoch) {
     final Seat seat = seats.seat(seatId);
     if (seat == null) {
       throw new RelayFormatException("it took seat " + seatId + ", which does not exist");
@@ -327,9 +325,9 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
         slaves.drain(seat.owner());
       }
       seats.onTaken(slave, seat, epoch);
-      record("seat_taken", slave, seatId, report.warm() ? "warm" : "cold");
+      record("seat_taken", slave, seatId, "epoch " + epoch);
     }
-    recoveries.onReport(seatId, epoch, slave, report);
+    recoveries.onSeatTaken(seat, epoch, slave);
     touch();
   }
 

@@ -7,7 +7,6 @@ import io.virtnvme.ipc.relay.RelayFormatException;
 import io.virtnvme.ipc.relay.RelayMessageType;
 import io.virtnvme.ipc.relay.RelayReader;
 import io.virtnvme.ipc.relay.RelayWriter;
-import io.virtnvme.ipc.relay.TakeoverReport;
 import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.ipc.segment.SegmentDirectory;
 import io.virtnvme.ipc.sys.Epoll;
@@ -65,8 +64,8 @@ public final class SlaveControl implements ReactorEvents {
   /** Seats that threads of ours still wait for and were told not to. */
   private final Set<Integer> seatsToLeave = new HashSet<>();
 
-  /** Takeovers that happened while there was no master to tell. */
-  private final Map<Integer, TakeoverReport> untoldReports = new LinkedHashMap<>();
+  /** Seats that were taken while there was no master to tell. */
+  private final Set<Integer> untoldSeats = new HashSet<>();
 
   private int slaveId;
   private long idleSpinNs;
@@ -153,8 +152,8 @@ public final class SlaveControl implements ReactorEvents {
       link.begin(RelayMessageType.ADOPTED, 0, 0).putInt(warm ? 1 : 0);
       link.send();
     }
-    for (final int seatId : List.copyOf(untoldReports.keySet())) {
-      sendSeatTaken(seatId, untoldReports.remove(seatId));
+    for (final int seatId : List.copyOf(untoldSeats)) {
+      sendSeatTaken(seatId);
     }
   }
 
@@ -372,17 +371,17 @@ public final class SlaveControl implements ReactorEvents {
   }
 
   @Override
-  public void onSeatOwned(final int seatId, final TakeoverReport report) {
+  public void onSeatOwned(final int seatId) {
     sessions.onSeatOwned(seatId);
-    sendSeatTaken(seatId, report);
+    sendSeatTaken(seatId);
   }
 
   @Override
-  public void onTakeoverMeasured(final int seatId, final TakeoverReport report) {
-    sendSeatTaken(seatId, report);
+  public void onTakeoverMeasured(final int seatId) {
+    sendSeatTaken(seatId);
     confineTo(seats.values().stream().filter(Seat::isOwned).toList());
     // Not sooner: in a slave that has just started, the first line of a log takes its time.
-    LOGGER.info("seat {} is ours: {}", seatId, report);
+    LOGGER.info("seat {} is ours: {}", seatId, seats.get(seatId).takeover());
   }
 
   /**
@@ -397,14 +396,15 @@ public final class SlaveControl implements ReactorEvents {
     }
   }
 
-  private void sendSeatTaken(final int seatId, final TakeoverReport report) {
+  private void sendSeatTaken(final int seatId) {
     if (link.isUp()) {
-      report.write(link.begin(RelayMessageType.SEAT_TAKEN, seatId, seatEpoch(seatId)));
+      link.begin(RelayMessageType.SEAT_TAKEN, seatId, seatEpoch(seatId));
       if (link.send()) {
+        untoldSeats.remove(seatId);
         return;
       }
     }
-    untoldReports.put(seatId, report);
+    untoldSeats.add(seatId);
   }
 
   private long seatEpoch(final int seatId) {

@@ -1,7 +1,5 @@
 package io.virtnvme.slave.reactor;
 
-import io.virtnvme.ipc.relay.TakeoverReport;
-
 /**
  * Brings what reactor threads tell to the control thread. One class for real seats and for the
  * rehearsal of a takeover, so that nothing here is linked or interpreted for the first time while a
@@ -15,13 +13,13 @@ final class PostedEvents implements ReactorEvents {
   }
 
   @Override
-  public void onSeatOwned(final int seatId, final TakeoverReport report) {
-    control.execute(() -> control.onSeatOwned(seatId, report));
+  public void onSeatOwned(final int seatId) {
+    control.execute(() -> control.onSeatOwned(seatId));
   }
 
   @Override
-  public void onTakeoverMeasured(final int seatId, final TakeoverReport report) {
-    control.execute(() -> control.onTakeoverMeasured(seatId, report));
+  public void onTakeoverMeasured(final int seatId) {
+    control.execute(() -> control.onTakeoverMeasured(seatId));
   }
 
   @Override

@@ -1,20 +1,18 @@
 package io.virtnvme.slave.reactor;
 
-import io.virtnvme.ipc.relay.TakeoverReport;
-
 /**
  * What reactors tell the control thread. A {@link Seat} calls all but {@link #execute} and {@link
  * #onFatal} there, through {@link #execute}; these two are for any thread.
  */
 public interface ReactorEvents {
   /** This process owns the seat now; rings of prepared sessions run or wait for a fence. */
-  void onSeatOwned(int seatId, TakeoverReport report);
+  void onSeatOwned(int seatId);
 
   /**
    * The takeover's figures are complete: the first request was completed, or a second has passed
    * without one.
    */
-  void onTakeoverMeasured(int seatId, TakeoverReport report);
+  void onTakeoverMeasured(int seatId);
 
   /** A session's guest or front-end broke the rules; its rings on this reactor stand still. */
   void onSessionFailed(long sessionId, String reason);

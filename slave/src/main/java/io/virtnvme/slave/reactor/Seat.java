@@ -1,6 +1,7 @@
 package io.virtnvme.slave.reactor;
 
 import io.virtnvme.ipc.segment.SeatSegment;
+import io.virtnvme.ipc.segment.TakeoverReport;
 import io.virtnvme.slave.bdev.ReactorIo;
 import io.virtnvme.slave.session.RingHost;
 import java.util.Arrays;
@@ -70,6 +71,11 @@ public final class Seat implements AutoCloseable {
   /** How often the seat changed hands; names a takeover. */
   public long epoch() {
     return segment.epoch();
+  }
+
+  /** How this process took the seat; null before {@link ReactorEvents#onSeatOwned}. */
+  public TakeoverReport takeover() {
+    return segment.takeover(epoch());
   }
 
   /** True once this process owns the seat. */

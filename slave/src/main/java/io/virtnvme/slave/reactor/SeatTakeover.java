@@ -1,7 +1,7 @@
 package io.virtnvme.slave.reactor;
 
-import io.virtnvme.ipc.relay.TakeoverReport;
 import io.virtnvme.ipc.segment.SeatSegment;
+import io.virtnvme.ipc.segment.TakeoverReport;
 import io.virtnvme.ipc.sys.Processes;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -75,7 +75,8 @@ final class SeatTakeover {
   void onRingsStarted(final int reactor) {
     if (reactor == 0) {
       startedNs = System.nanoTime();
-      events.onSeatOwned(seatId, report());
+      segment.putTakeover(report(false));
+      events.onSeatOwned(seatId);
     }
   }
 
@@ -95,14 +96,16 @@ final class SeatTakeover {
     if (first.awaitsFence() || (firstCompletionNs < 0 && nowNs - sinceNs < MEASURE_NS_MAX)) {
       return false;
     }
-    events.onTakeoverMeasured(seatId, report());
+    segment.putTakeover(report(true));
+    events.onTakeoverMeasured(seatId);
     return true;
   }
 
-  private TakeoverReport report() {
+  private TakeoverReport report(final boolean measured) {
     final Reactor reactor = threads[0].reactor();
     final long fenceNs = reactor.fencePassedNs() == 0 ? 0 : reactor.fencePassedNs() - acquiredNs;
     return new TakeoverReport(
+        measured,
         previousPid,
         ownerDied,
         warm,

@@ -1,6 +1,5 @@
 package io.virtnvme.slave.reactor;
 
-import io.virtnvme.ipc.relay.TakeoverReport;
 import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.ipc.segment.SegmentDirectory;
 import io.virtnvme.ipc.segment.SessionSegment;
@@ -105,12 +104,12 @@ final class TakeoverRehearsal {
     }
 
     @Override
-    public void onSeatOwned(final int seatId, final TakeoverReport report) {
+    public void onSeatOwned(final int seatId) {
       owned.countDown();
     }
 
     @Override
-    public void onTakeoverMeasured(final int seatId, final TakeoverReport report) {}
+    public void onTakeoverMeasured(final int seatId) {}
 
     @Override
     public void onSessionFailed(final long sessionId, final String reason) {

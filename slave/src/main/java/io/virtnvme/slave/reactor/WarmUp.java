@@ -2,7 +2,6 @@ package io.virtnvme.slave.reactor;
 
 import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.relay.BdevDescription;
-import io.virtnvme.ipc.relay.TakeoverReport;
 import io.virtnvme.ipc.segment.MemDiskSegment;
 import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.ipc.segment.SegmentDirectory;
@@ -17,6 +16,7 @@ import java.lang.management.CompilationMXBean;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Supplier;
 
@@ -48,11 +48,15 @@ public final class WarmUp {
   private static final long QUIET_LIMIT_NS = 20_000_000_000L;
   private static final long LOOK_NS = 10_000_000;
 
+  /** More than a flush of a busy disk takes. */
+  private static final long STILL_LIMIT_NS = 60_000_000_000L;
+
   private final Supplier<ReactorIo> ioFactory;
   private final WarmUpGuest guest;
   private final long seatBlock = Mem.allocate(SeatSegment.REACTOR_LENGTH);
   private Reactor reactor;
   private int commandCount;
+  private long lastReapNs;
 
   private WarmUp(final Supplier<ReactorIo> ioFactory, final WarmUpGuest guest) {
     this.ioFactory = ioFactory;
@@ -165,19 +169,35 @@ public final class WarmUp {
   private void startReactor(final Bdev disk, final long idleSpinNs) {
     reactor = new Reactor(seatBlock, idleSpinNs, ioFactory.get(), new Complaints());
     reactor.start(reactor.make(guest.setup(disk)));
+    lastReapNs = System.nanoTime();
   }
 
   private void serve(final int requests) {
     int reaped = 0;
     while (reaped < requests) {
       guest.send(WarmUpGuest.DEPTH - guest.inFlightCount());
-      cycle();
-      reaped += guest.reap();
+      reaped += cycleAndReap();
     }
     while (guest.inFlightCount() > 0) {
-      cycle();
-      guest.reap();
+      cycleAndReap();
     }
+  }
+
+  /** A standby that stands still here must not count as one that is about to be ready. */
+  private int cycleAndReap() {
+    cycle();
+    final int reaped = guest.reap();
+    final long nowNs = System.nanoTime();
+    if (reaped > 0) {
+      lastReapNs = nowNs;
+    } else if (nowNs - lastReapNs > STILL_LIMIT_NS) {
+      throw new IllegalStateException(
+          "self-check failed: no request ended for "
+              + TimeUnit.NANOSECONDS.toSeconds(STILL_LIMIT_NS)
+              + " s: "
+              + guest);
+    }
+    return reaped;
   }
 
   /**
@@ -196,8 +216,7 @@ public final class WarmUp {
       while (guest.inFlightCount() > 0) {
         // Else the reactor might sleep for long when it has nothing to do.
         guest.kick();
-        cycle();
-        guest.reap();
+        cycleAndReap();
       }
     }
   }
@@ -232,8 +251,7 @@ public final class WarmUp {
     reactor.close();
     startReactor(guest.bdev(), Long.MAX_VALUE);
     while (guest.inFlightCount() > 0) {
-      cycle();
-      guest.reap();
+      cycleAndReap();
     }
   }
 
@@ -293,10 +311,10 @@ public final class WarmUp {
   /** Nothing may go wrong here: whatever a reactor reports ends the self-check. */
   private static final class Complaints implements ReactorEvents {
     @Override
-    public void onSeatOwned(final int seatId, final TakeoverReport report) {}
+    public void onSeatOwned(final int seatId) {}
 
     @Override
-    public void onTakeoverMeasured(final int seatId, final TakeoverReport report) {}
+    public void onTakeoverMeasured(final int seatId) {}
 
     @Override
     public void onSessionFailed(final long sessionId, final String reason) {

@@ -228,6 +228,18 @@ final class WarmUpGuest implements AutoCloseable {
   }
 
   @Override
+  public String toString() {
+    return "disk="
+        + bdev.description()
+        + " packed="
+        + packed
+        + " requests="
+        + number
+        + " inFlight="
+        + driver.inFlightCount();
+  }
+
+  @Override
   public void close() {
     eventFd.free();
     Fds.close(kickFd);

@@ -11,7 +11,6 @@ import io.virtnvme.ipc.relay.RelayMessageType;
 import io.virtnvme.ipc.relay.RelayReader;
 import io.virtnvme.ipc.relay.RelayWriter;
 import io.virtnvme.ipc.relay.SessionDescription;
-import io.virtnvme.ipc.relay.TakeoverReport;
 import io.virtnvme.ipc.segment.BootId;
 import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.ipc.segment.SegmentDirectory;
@@ -59,12 +58,12 @@ class SessionsTest {
   /** News of the reactors. */
   private final class Events implements ReactorEvents {
     @Override
-    public void onSeatOwned(final int seatId, final TakeoverReport report) {
+    public void onSeatOwned(final int seatId) {
       tasks.add(() -> owned = true);
     }
 
     @Override
-    public void onTakeoverMeasured(final int seatId, final TakeoverReport report) {}
+    public void onTakeoverMeasured(final int seatId) {}
 
     @Override
     public void onSessionFailed(final long sessionId, final String reason) {

@@ -9,7 +9,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.relay.BdevDescription;
-import io.virtnvme.ipc.relay.TakeoverReport;
 import io.virtnvme.ipc.segment.BootId;
 import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.ipc.segment.SegmentDirectory;
@@ -245,10 +244,10 @@ class ReactorTest implements ReactorEvents {
   }
 
   @Override
-  public void onSeatOwned(final int seatId, final TakeoverReport report) {}
+  public void onSeatOwned(final int seatId) {}
 
   @Override
-  public void onTakeoverMeasured(final int seatId, final TakeoverReport report) {}
+  public void onTakeoverMeasured(final int seatId) {}
 
   @Override
   public void onSessionFailed(final long sessionId, final String reason) {

@@ -21,17 +21,6 @@ public record FormatVersions(List<FormatVersion> all) {
 
   private static final int COUNT_MAX = 64;
 
-  private static final FormatVersions FIRST =
-      new FormatVersions(
-          List.of(
-              new FormatVersion(RELAY, 1, 0),
-              new FormatVersion("segment-seat", 1, 0),
-              new FormatVersion("segment-session", 1, 0),
-              new FormatVersion("segment-mem-disk", 1, 0),
-              new FormatVersion("session-record", 1, 0),
-              new FormatVersion("inflight-split", 1, 0),
-              new FormatVersion("inflight-packed", 1, 0)));
-
   /**
    * One format.
    *
@@ -49,11 +38,6 @@ public record FormatVersions(List<FormatVersion> all) {
 
   public FormatVersions {
     all = List.copyOf(all);
-  }
-
-  /** Those of the builds that do not say: the first ones. */
-  public static FormatVersions first() {
-    return FIRST;
   }
 
   /** What every process of this build shares: the protocol and the segments. */

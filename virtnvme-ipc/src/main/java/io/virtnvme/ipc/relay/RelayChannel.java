@@ -12,9 +12,9 @@ public final class RelayChannel implements AutoCloseable {
    * Both ends refuse another major version; a higher minor version only adds messages and fields at
    * the end.
    */
-  public static final int PROTOCOL_MAJOR = 1;
+  public static final int PROTOCOL_MAJOR = 2;
 
-  public static final int PROTOCOL_MINOR = 1;
+  public static final int PROTOCOL_MINOR = 0;
 
   private final int fd;
   private final FdMessage socket = new FdMessage();

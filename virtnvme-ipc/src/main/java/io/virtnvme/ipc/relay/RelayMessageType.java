@@ -69,11 +69,14 @@ public enum RelayMessageType {
    */
   SESSION_FAILED(14),
   /**
-   * Slave to master: warm, and waiting on every seat it was told of. Since 1.1 once more after each
-   * seat that it was told of when it was warm.
+   * Slave to master: warm, and waiting on every seat it was told of; once more after each seat that
+   * it was told of when it was warm.
    */
   STANDBY_READY(15),
-  /** Slave to master, id = seat: this process owns the seat now: a {@link TakeoverReport}. */
+  /**
+   * Slave to master, id = seat, sequence = epoch: this process owns the seat; once more when the
+   * takeover was measured. The report is in the seat's segment.
+   */
   SEAT_TAKEN(16),
   /** Master to slave: stop fetching, let running I/O end, release the seats, exit. */
   SHUTDOWN(17),

@@ -17,6 +17,10 @@ import io.virtnvme.ipc.sys.RobustMutex;
  *         | epoch                         |   +1 by each new owner
  *  80     +-------------------------------+
  *         | spare                         |
+ *  128    +-------------------------------+   how the seat was taken, by reactor 0:
+ *         | takeover with an even epoch   |
+ *  192    +-------------------------------+
+ *         | takeover with an odd epoch    |
  *  256    +-------------------------------+ <- reactor 0
  *         | robust mutex (64 bytes)       |
  *  +64    +-------------------------------+   written by the reactor thread only:
@@ -26,6 +30,21 @@ import io.virtnvme.ipc.sys.RobustMutex;
  *  +88    | longest duty cycle, ns        |
  *  +96    | queue faults (memory cut short)|
  *  +256   +-------------------------------+ <- reactor 1 ...
+ *
+ *  a takeover:
+ *  +0     +-------------------------------+
+ *         | epoch                         |   written last; 0 = none
+ *  +8     +---------------+---------------+
+ *         | previous pid  | flags         |   1 = measured, 2 = owner died, 4 = warm
+ *  +16    +---------------+---------------+
+ *         | detect, ns                    |
+ *  +24    | fence, ns                     |
+ *  +32    | map, ns                       |
+ *  +40    | replay, ns                    |
+ *  +48    | first completion, ns          |
+ *  +56    +---------------+---------------+
+ *         | sessions      | resubmitted   |
+ *  +64    +---------------+---------------+
  * </pre>
  */
 public final class SeatSegment implements AutoCloseable {
@@ -43,7 +62,9 @@ public final class SeatSegment implements AutoCloseable {
   public static final int REACTOR_COUNT_OFFSET = SegmentHeader.HEADER_LENGTH;
   public static final int OWNER_PID_OFFSET = REACTOR_COUNT_OFFSET + Integer.BYTES;
   public static final int EPOCH_OFFSET = OWNER_PID_OFFSET + Integer.BYTES;
-  public static final int REACTORS_OFFSET = 256;
+  public static final int TAKEOVERS_OFFSET = 128;
+  public static final int TAKEOVER_LENGTH = 64;
+  public static final int REACTORS_OFFSET = TAKEOVERS_OFFSET + 2 * TAKEOVER_LENGTH;
   public static final int REACTOR_LENGTH = 256;
   public static final int MUTEX_OFFSET = 0;
   public static final int HEARTBEAT_NS_OFFSET = MUTEX_OFFSET + RobustMutex.LENGTH;
@@ -51,6 +72,20 @@ public final class SeatSegment implements AutoCloseable {
   public static final int ACTIVITY_OFFSET = DUTY_CYCLES_OFFSET + Long.BYTES;
   public static final int LONGEST_CYCLE_NS_OFFSET = ACTIVITY_OFFSET + Long.BYTES;
   public static final int QUEUE_FAULTS_OFFSET = LONGEST_CYCLE_NS_OFFSET + Long.BYTES;
+
+  private static final int PREVIOUS_PID_OFFSET = Long.BYTES;
+  private static final int FLAGS_OFFSET = PREVIOUS_PID_OFFSET + Integer.BYTES;
+  private static final int DETECT_NS_OFFSET = FLAGS_OFFSET + Integer.BYTES;
+  private static final int FENCE_NS_OFFSET = DETECT_NS_OFFSET + Long.BYTES;
+  private static final int MAP_NS_OFFSET = FENCE_NS_OFFSET + Long.BYTES;
+  private static final int REPLAY_NS_OFFSET = MAP_NS_OFFSET + Long.BYTES;
+  private static final int FIRST_COMPLETION_NS_OFFSET = REPLAY_NS_OFFSET + Long.BYTES;
+  private static final int SESSION_COUNT_OFFSET = FIRST_COMPLETION_NS_OFFSET + Long.BYTES;
+  private static final int RESUBMITTED_COUNT_OFFSET = SESSION_COUNT_OFFSET + Integer.BYTES;
+
+  private static final int FLAG_MEASURED = 1;
+  private static final int FLAG_OWNER_DIED = 2;
+  private static final int FLAG_WARM = 4;
 
   private final Segment segment;
   private final int reactorCount;
@@ -130,6 +165,62 @@ public final class SeatSegment implements AutoCloseable {
     Mem.putLongRelease(segment.address() + EPOCH_OFFSET, epoch() + 1);
     Mem.putIntRelease(segment.address() + OWNER_PID_OFFSET, pid);
     return before;
+  }
+
+  /**
+   * By the thread that holds mutex 0: how it took the seat. A second call completes the first; a
+   * death in the middle of it leaves some figures of either.
+   */
+  public void putTakeover(final TakeoverReport report) {
+    final long epoch = epoch();
+    final long place = takeoverAddress(epoch);
+    if (Mem.getLong(place) != epoch) {
+      // A death before the epoch stands here again leaves no report, rather than a mixed one.
+      Mem.putLong(place, 0);
+      Mem.fullFence();
+    }
+    Mem.putInt(place + PREVIOUS_PID_OFFSET, report.previousPid());
+    Mem.putInt(
+        place + FLAGS_OFFSET,
+        (report.measured() ? FLAG_MEASURED : 0)
+            | (report.ownerDied() ? FLAG_OWNER_DIED : 0)
+            | (report.warm() ? FLAG_WARM : 0));
+    Mem.putLong(place + DETECT_NS_OFFSET, report.detectNs());
+    Mem.putLong(place + FENCE_NS_OFFSET, report.fenceNs());
+    Mem.putLong(place + MAP_NS_OFFSET, report.mapNs());
+    Mem.putLong(place + REPLAY_NS_OFFSET, report.replayNs());
+    Mem.putLong(place + FIRST_COMPLETION_NS_OFFSET, report.firstCompletionNs());
+    Mem.putInt(place + SESSION_COUNT_OFFSET, report.sessionCount());
+    Mem.putInt(place + RESUBMITTED_COUNT_OFFSET, report.resubmittedCount());
+    Mem.putLongRelease(place, epoch);
+  }
+
+  /** How the seat was taken; null when nothing says so (any more): the last two are kept. */
+  public TakeoverReport takeover(final long epoch) {
+    final long place = takeoverAddress(epoch);
+    if (Mem.getLongAcquire(place) != epoch) {
+      return null;
+    }
+    final int flags = Mem.getInt(place + FLAGS_OFFSET);
+    final TakeoverReport report =
+        new TakeoverReport(
+            (flags & FLAG_MEASURED) != 0,
+            Mem.getInt(place + PREVIOUS_PID_OFFSET),
+            (flags & FLAG_OWNER_DIED) != 0,
+            (flags & FLAG_WARM) != 0,
+            Mem.getLong(place + DETECT_NS_OFFSET),
+            Mem.getLong(place + FENCE_NS_OFFSET),
+            Mem.getLong(place + MAP_NS_OFFSET),
+            Mem.getLong(place + REPLAY_NS_OFFSET),
+            Mem.getLong(place + FIRST_COMPLETION_NS_OFFSET),
+            Mem.getInt(place + SESSION_COUNT_OFFSET),
+            Mem.getInt(place + RESUBMITTED_COUNT_OFFSET));
+    Mem.fullFence();
+    return Mem.getLong(place) == epoch ? report : null;
+  }
+
+  private long takeoverAddress(final long epoch) {
+    return segment.address() + TAKEOVERS_OFFSET + (epoch & 1) * TAKEOVER_LENGTH;
   }
 
   /**

@@ -2,7 +2,7 @@ package io.virtnvme.ipc.segment;
 
 /** What a segment is. The code is stored in the header, so it never changes. */
 public enum SegmentKind {
-  SEAT(1, 1, 0),
+  SEAT(1, 1, 1),
   SESSION(2, 1, 0),
   MEM_DISK(3, 1, 0);
 

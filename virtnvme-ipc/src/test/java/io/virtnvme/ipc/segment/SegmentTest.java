@@ -1,6 +1,7 @@
 package io.virtnvme.ipc.segment;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -31,6 +32,8 @@ class SegmentTest {
     assertEquals(64, SeatSegment.REACTOR_COUNT_OFFSET);
     assertEquals(68, SeatSegment.OWNER_PID_OFFSET);
     assertEquals(72, SeatSegment.EPOCH_OFFSET);
+    assertEquals(128, SeatSegment.TAKEOVERS_OFFSET);
+    assertEquals(64, SeatSegment.TAKEOVER_LENGTH);
     assertEquals(256, SeatSegment.REACTORS_OFFSET);
     assertEquals(64, SeatSegment.HEARTBEAT_NS_OFFSET);
     assertEquals(96, SeatSegment.QUEUE_FAULTS_OFFSET);
@@ -54,6 +57,25 @@ class SegmentTest {
       assertEquals(77, opened.ownerPid());
       assertEquals(1, opened.epoch());
     }
+  }
+
+  @Test
+  void shouldKeepHowASeatWasTakenTheLastTwoTimes() {
+    try (SeatSegment segment = SeatSegment.create(directory(), 3, 1)) {
+      assertNull(segment.takeover(1));
+      for (int i = 1; i <= 3; i++) {
+        segment.takeOwnership(i);
+        segment.putTakeover(takeover(i, false));
+        segment.putTakeover(takeover(i, true));
+      }
+      assertNull(segment.takeover(1));
+      assertEquals(takeover(2, true), segment.takeover(2));
+      assertEquals(takeover(3, true), segment.takeover(3));
+    }
+  }
+
+  private static TakeoverReport takeover(final int pid, final boolean measured) {
+    return new TakeoverReport(measured, pid, pid % 2 == 0, pid % 3 == 0, -1, 2, 3, 4, 5, 6, pid);
   }
 
   @Test
