@@ -3,6 +3,7 @@ package io.virtnvme.tools.chaos;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.virtnvme.ipc.sys.Processes;
 import io.virtnvme.tools.CommandFailedException;
+import io.virtnvme.tools.demo.Killer;
 import io.virtnvme.tools.load.LoadProgress;
 import io.virtnvme.tools.pair.Leftovers;
 import io.virtnvme.tools.pair.PairRun;
@@ -86,6 +87,7 @@ final class Campaign extends PairRun {
     for (final Disk disk : disks) {
       disk.startLoad(pair, settings.blockCount(), random.nextLong(), settings.clientCore());
     }
+    Killer.practise();
     startNs = System.nanoTime();
     lastTickNs = startNs;
     faults = new Faults(settings, pair, disks, random);

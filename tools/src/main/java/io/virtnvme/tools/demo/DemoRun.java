@@ -66,6 +66,7 @@ final class DemoRun extends PairRun {
     pair.awaitStandby(0, STANDBY_LIMIT_NS, this::watch);
     client = settings.startClient(pair, Map.of());
     client.awaitRunning(pair::logTail);
+    Killer.practise();
     startNs = System.nanoTime();
     lastTickNs = startNs;
     killAndWatch();
