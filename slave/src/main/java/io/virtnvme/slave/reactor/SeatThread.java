@@ -3,7 +3,6 @@ package io.virtnvme.slave.reactor;
 import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.ipc.sys.RobustMutex;
 import io.virtnvme.ipc.sys.Threads;
-import java.util.concurrent.locks.LockSupport;
 
 /**
  * A reactor's thread: waits for the reactor's robust mutex, starts the rings that were prepared for
@@ -14,17 +13,6 @@ final class SeatThread extends Thread {
   private static final long WAIT_NS = 1_000_000_000L;
   private static final int FIFO_PRIORITY = 50;
 
-  /**
-   * How long a takeover keeps real-time priority. What else wants the core meanwhile (the dead
-   * process, our own compiler and control threads) would each take it for a whole tick otherwise.
-   */
-  private static final long SETTLE_NS = 100_000_000L;
-
-  /** Within that time: a polling real-time thread would starve its core, so it rests in between. */
-  private static final long POLL_NS = 450_000;
-
-  private static final long REST_NS = 50_000;
-
   /** A reactor polls a core of its own; what else of this process runs there may wait. */
   private static final int REACTOR_NICE = -10;
 
@@ -33,16 +21,12 @@ final class SeatThread extends Thread {
   private final boolean warm;
   private final RobustMutex mutex;
   private final Reactor reactor;
+  private final DutyCycle dutyCycle;
   private final SeatTakeover takeover;
   private final ReactorEvents events;
   private final PreparedRings prepared;
   private volatile boolean owning;
   private volatile boolean stopRequested;
-  private boolean settling;
-  private boolean measuring = true;
-  private long acquiredNs;
-  private long restedNs;
-  private boolean stopping;
 
   SeatThread(
       final int index,
@@ -60,6 +44,7 @@ final class SeatThread extends Thread {
     this.warm = warm;
     this.mutex = segment.mutex(index);
     this.reactor = reactor;
+    this.dutyCycle = new DutyCycle(reactor);
     this.prepared = prepared;
     this.takeover = takeover;
     this.events = events;
@@ -85,7 +70,7 @@ final class SeatThread extends Thread {
         Threads.pinTo(core);
         Threads.nice(REACTOR_NICE);
       }
-      settling = warm && Threads.raiseToFifo(FIFO_PRIORITY);
+      final boolean realTime = warm && Threads.raiseToFifo(FIFO_PRIORITY);
       final RobustMutex.Outcome outcome = awaitMutex();
       if (outcome == RobustMutex.Outcome.BUSY || stopRequested) {
         // Asked to leave: the seat is for somebody else, who takes every ring from its journal,
@@ -96,15 +81,13 @@ final class SeatThread extends Thread {
         takeover.onReleased(index);
         return;
       }
-      acquiredNs = System.nanoTime();
-      restedNs = acquiredNs;
+      final long acquiredNs = System.nanoTime();
+      dutyCycle.begin(acquiredNs, realTime);
       owning = true;
       takeover.onMutex(index, outcome == RobustMutex.Outcome.OWNER_DIED, acquiredNs);
       prepared.start();
       takeover.onRingsStarted(index);
-      while (!(stopping && reactor.rings().started().length == 0)) {
-        cycle();
-      }
+      serve();
       mutex.unlock();
       owning = false;
       takeover.onReleased(index);
@@ -126,40 +109,14 @@ final class SeatThread extends Thread {
     return outcome;
   }
 
-  private void cycle() {
-    final long nowNs = System.nanoTime();
-    if (settling) {
-      settle(nowNs);
-    }
-    if (stopRequested) {
-      // In each cycle: a ring whose start was under way must not keep the seat.
-      stopping = true;
-      reactor.stopAll();
-    }
-    step(nowNs);
-    if (measuring) {
-      measuring = !takeover.measured(index, nowNs);
-    }
-  }
-
-  private void settle(final long nowNs) {
-    // At real-time priority, polling keeps the core from the dying owner that a fence waits for,
-    // and from the kernel's own workers, which finish direct writes.
-    if (nowNs - acquiredNs > SETTLE_NS || reactor.rings().anyNeedsKernel()) {
-      Threads.dropToNormal();
-      settling = false;
-    } else if (nowNs - restedNs > POLL_NS) {
-      LockSupport.parkNanos(REST_NS);
-      restedNs = System.nanoTime();
-    }
-  }
-
-  private void step(final long nowNs) {
-    try {
-      reactor.idle(reactor.doWork(nowNs), nowNs);
-    } catch (final InternalError e) {
-      if (!reactor.recoverFromMemoryFault()) {
-        throw e;
+  private void serve() {
+    boolean measuring = true;
+    boolean stopping = false;
+    while (!(stopping && reactor.rings().started().length == 0)) {
+      stopping = stopRequested;
+      final long nowNs = dutyCycle.run(stopping);
+      if (measuring) {
+        measuring = !takeover.measured(index, nowNs);
       }
     }
   }

@@ -33,9 +33,13 @@ public final class WarmUp {
 
   /**
    * More than one: code that was compiled while it knew one kind of disk is compiled again when it
-   * meets the next, and then calls what it had inlined before. Each with other features.
+   * meets the next, and then calls what it had inlined before. Each with other features; the last
+   * one brings nothing new, so that what the others had compiled again is compiled for good.
    */
-  private static final int ROUNDS = 3;
+  private static final int ROUNDS = WarmUpGuest.VARIANT_COUNT + 1;
+
+  /** Takeovers are rehearsed in it. */
+  private static final int REHEARSAL_ROUND = ROUNDS - 2;
 
   private static final int REQUESTS_IN_MEMORY = 40_000;
   private static final int REQUESTS_IN_FILE = 4_000;
@@ -55,6 +59,7 @@ public final class WarmUp {
   private final WarmUpGuest guest;
   private final long seatBlock = Mem.allocate(SeatSegment.REACTOR_LENGTH);
   private Reactor reactor;
+  private DutyCycle dutyCycle;
   private int commandCount;
   private long lastReapNs;
 
@@ -73,6 +78,7 @@ public final class WarmUp {
       Fds.truncate(fd, DISK_BYTES);
       Fds.close(fd);
       for (int round = 0; round < ROUNDS; round++) {
+        final int variant = round % WarmUpGuest.VARIANT_COUNT;
         for (final BdevDescription.Kind kind : BdevDescription.Kind.values()) {
           final BdevDescription description =
               new BdevDescription(
@@ -86,11 +92,11 @@ public final class WarmUp {
           try (Bdev disk = Bdevs.open(description, segments)) {
             final int requests =
                 kind == BdevDescription.Kind.URING ? REQUESTS_IN_FILE : REQUESTS_IN_MEMORY;
-            warm(ioFactory, new WarmUpGuest(disk, false, round), requests);
-            warm(ioFactory, new WarmUpGuest(disk, true, round), requests);
-            if (round == ROUNDS - 1 && kind == BdevDescription.Kind.NULL) {
-              rehearse(segments, ioFactory, new WarmUpGuest(disk, false, round));
-              rehearse(segments, ioFactory, new WarmUpGuest(disk, true, round));
+            warm(ioFactory, new WarmUpGuest(disk, false, variant), requests);
+            warm(ioFactory, new WarmUpGuest(disk, true, variant), requests);
+            if (round == REHEARSAL_ROUND && kind == BdevDescription.Kind.NULL) {
+              rehearse(segments, ioFactory, new WarmUpGuest(disk, false, variant));
+              rehearse(segments, ioFactory, new WarmUpGuest(disk, true, variant));
             }
           }
         }
@@ -169,6 +175,8 @@ public final class WarmUp {
   private void startReactor(final Bdev disk, final long idleSpinNs) {
     reactor = new Reactor(seatBlock, idleSpinNs, ioFactory.get(), new Complaints());
     reactor.start(reactor.make(guest.setup(disk)));
+    dutyCycle = new DutyCycle(reactor);
+    dutyCycle.begin(System.nanoTime(), true);
     lastReapNs = System.nanoTime();
   }
 
@@ -185,7 +193,7 @@ public final class WarmUp {
 
   /** A standby that stands still here must not count as one that is about to be ready. */
   private int cycleAndReap() {
-    cycle();
+    dutyCycle.run(false);
     final int reaped = guest.reap();
     final long nowNs = System.nanoTime();
     if (reaped > 0) {
@@ -212,7 +220,7 @@ public final class WarmUp {
       }
       reactor.idle(0, System.nanoTime());
       guest.kick();
-      cycle();
+      dutyCycle.run(false);
       while (guest.inFlightCount() > 0) {
         // Else the reactor might sleep for long when it has nothing to do.
         guest.kick();
@@ -234,11 +242,6 @@ public final class WarmUp {
     commandCount = 0;
   }
 
-  private void cycle() {
-    final long nowNs = System.nanoTime();
-    reactor.idle(reactor.doWork(nowNs), nowNs);
-  }
-
   /**
    * Lets a reactor fetch requests that its disk never ends, as a kill would leave them, and another
    * one finish them.
@@ -247,7 +250,7 @@ public final class WarmUp {
     reactor.close();
     startReactor(new StalledBdev(guest.bdev()), Long.MAX_VALUE);
     guest.send(inFlightCount);
-    cycle();
+    dutyCycle.run(false);
     reactor.close();
     startReactor(guest.bdev(), Long.MAX_VALUE);
     while (guest.inFlightCount() > 0) {

@@ -27,6 +27,9 @@ final class WarmUpGuest implements AutoCloseable {
   /** Requests in flight at most. */
   static final int DEPTH = 32;
 
+  /** Sets of features; see the constructor. */
+  static final int VARIANT_COUNT = 3;
+
   private static final int QUEUE_SIZE = 128;
   private static final int SEGMENT_MAX = 4;
   private static final int SERIAL_BYTES = 20;
