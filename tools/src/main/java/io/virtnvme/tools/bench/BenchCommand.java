@@ -1,11 +1,13 @@
 package io.virtnvme.tools.bench;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.virtnvme.tools.CommandFailedException;
 import io.virtnvme.tools.OptionRange;
 import io.virtnvme.tools.pair.PairSettings;
 import io.virtnvme.tools.pair.Placement;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
@@ -35,6 +37,8 @@ import picocli.CommandLine.Spec;
     })
 public final class BenchCommand implements Callable<Integer> {
   private static final String URING_PREFIX = "uring:";
+  private static final String PAGE_NAME = "bench.html";
+  private static final String JSON_NAME = "bench.json";
 
   private enum Peer {
     QEMU_STORAGE_DAEMON;
@@ -149,6 +153,17 @@ public final class BenchCommand implements Callable<Integer> {
               + " /dev/shm for mem, the same FILE for uring.")
   private Peer peer;
 
+  @Option(
+      names = "--out",
+      paramLabel = "DIR",
+      description =
+          "Folder for "
+              + PAGE_NAME
+              + " with tables and pictures, and "
+              + JSON_NAME
+              + "; made if needed. A run that is cut short leaves what it has.")
+  private Path out;
+
   @Option(names = "--json", description = "Print the result as one JSON object.")
   private boolean json;
 
@@ -159,7 +174,11 @@ public final class BenchCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     final BenchSettings settings = settings();
     final BenchReport report =
-        new BenchReport(settings, Instant.now().truncatedTo(ChronoUnit.SECONDS).toString());
+        new BenchReport(
+            settings, Instant.now().truncatedTo(ChronoUnit.SECONDS).toString(), commandLine());
+    if (out != null) {
+      Files.createDirectories(out);
+    }
     final BenchRun run = new BenchRun(settings, report, spec.commandLine().getErr());
     final AtomicBoolean printed = new AtomicBoolean();
     final Thread hook =
@@ -192,8 +211,20 @@ public final class BenchCommand implements Callable<Integer> {
     }
   }
 
+  /** What to type for the same again. */
+  private String commandLine() {
+    final List<String> arguments = spec.commandLine().getParseResult().originalArgs();
+    final int first = arguments.indexOf(spec.name()) + 1;
+    return "virtnvme bench " + String.join(" ", arguments.subList(first, arguments.size()));
+  }
+
   private void print(final BenchReport report) {
     try {
+      if (out != null) {
+        final JsonNode result = report.toJson();
+        Files.writeString(out.resolve(JSON_NAME), new ObjectMapper().writeValueAsString(result));
+        Files.writeString(out.resolve(PAGE_NAME), BenchPage.render(result));
+      }
       spec.commandLine()
           .getOut()
           .println(json ? new ObjectMapper().writeValueAsString(report.toJson()) : report.toText());

@@ -3,6 +3,8 @@ package io.virtnvme.tools.bench;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.virtnvme.tools.Version;
+import io.virtnvme.tools.page.Machine;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -15,13 +17,19 @@ import java.util.function.ToDoubleFunction;
 final class BenchReport {
   private final BenchSettings settings;
   private final String date;
+  private final String command;
+  private final ObjectNode machine = Machine.describe();
   private final List<Measurement> limits = new ArrayList<>();
   private final List<Measurement> measurements = new ArrayList<>();
   private String message = "";
 
-  BenchReport(final BenchSettings settings, final String date) {
+  /**
+   * @param command what to type to measure the same again
+   */
+  BenchReport(final BenchSettings settings, final String date, final String command) {
     this.settings = settings;
     this.date = date;
+    this.command = command;
   }
 
   synchronized void limit(final Measurement limit) {
@@ -51,6 +59,8 @@ final class BenchReport {
   synchronized ObjectNode toJson() {
     final ObjectNode json = JsonNodeFactory.instance.objectNode();
     json.put("date", date);
+    json.put("version", Version.current());
+    json.put("command", command);
     json.put("bdev", settings.bdev());
     json.put("packed", settings.packed());
     json.put("indirect", settings.indirect());
@@ -63,6 +73,7 @@ final class BenchReport {
     measurements.stream().filter(BenchReport::hasRuns).map(this::toJson).forEach(results::add);
     final ArrayNode limitNodes = json.putArray("clientLimits");
     limits.stream().filter(BenchReport::hasRuns).map(this::toJson).forEach(limitNodes::add);
+    json.set("machine", machine);
     return json;
   }
 

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.virtnvme.tools.Version;
 import io.virtnvme.tools.demo.Blackouts;
+import io.virtnvme.tools.page.Machine;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;

@@ -1,6 +1,7 @@
 package io.virtnvme.tools.chaos;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.virtnvme.tools.page.Svg;
 import java.util.Locale;
 
 /** The pictures of the page, as SVG. Any thread. */
@@ -30,46 +31,6 @@ final class Charts {
 
   private Charts() {}
 
-  private static void text(
-      final StringBuilder svg,
-      final double x,
-      final double y,
-      final String anchor,
-      final String text) {
-    svg.append(
-        String.format(
-            Locale.ROOT,
-            "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">%s</text>",
-            x,
-            y,
-            anchor,
-            ReportPage.escape(text)));
-  }
-
-  private static void line(
-      final StringBuilder svg,
-      final double x1,
-      final double y1,
-      final double x2,
-      final double y2,
-      final String style) {
-    svg.append(
-        String.format(
-            Locale.ROOT,
-            "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" style=\"%s\"/>",
-            x1,
-            y1,
-            x2,
-            y2,
-            style));
-  }
-
-  private static void open(
-      final StringBuilder svg, final int width, final int height, final String title) {
-    svg.append("<svg viewBox=\"0 0 ").append(width).append(' ').append(height);
-    svg.append("\" role=\"img\"><title>").append(ReportPage.escape(title)).append("</title>");
-  }
-
   /** Requests per millisecond around one fault: a panel with its gap for each group of disks. */
   static String timeline(final JsonNode timeline) {
     final int beforeAll = timeline.path("before_ms").asInt();
@@ -80,12 +41,11 @@ final class Charts {
     }
     final int beforeMs = Math.min(beforeAll, Math.max(SPAN_MS_LEAST / 2, spanMs / 3));
     final int panels = timeline.path("series").size();
-    final StringBuilder svg = new StringBuilder();
-    open(
-        svg,
-        TIMELINE_WIDTH,
-        panels * PANEL_HEIGHT + BOTTOM,
-        "requests per millisecond around the fault");
+    final Svg svg =
+        new Svg(
+            TIMELINE_WIDTH,
+            panels * PANEL_HEIGHT + BOTTOM,
+            "requests per millisecond around the fault");
     final double width = TIMELINE_WIDTH - LEFT - RIGHT;
     final double strikeX = LEFT + width * beforeMs / (beforeMs + spanMs);
     double top = 0;
@@ -94,11 +54,11 @@ final class Charts {
       top += PANEL_HEIGHT;
     }
     if (strikeX - LEFT > LABEL_ROOM) {
-      text(svg, LEFT, top + BOTTOM - 6, "start", "-" + beforeMs + " ms");
+      svg.text(LEFT, top + BOTTOM - 6, "start", "-" + beforeMs + " ms");
     }
-    text(svg, strikeX, top + BOTTOM - 6, "middle", "fault");
-    text(svg, LEFT + width, top + BOTTOM - 6, "end", "+" + spanMs + " ms");
-    return svg.append("</svg>\n").toString();
+    svg.text(strikeX, top + BOTTOM - 6, "middle", "fault");
+    svg.text(LEFT + width, top + BOTTOM - 6, "end", "+" + spanMs + " ms");
+    return svg.end();
   }
 
   /** Milliseconds after the fault until the last request that was seen. */
@@ -111,7 +71,7 @@ final class Charts {
   }
 
   private static void panel(
-      final StringBuilder svg,
+      final Svg svg,
       final JsonNode series,
       final double top,
       final int first,
@@ -134,36 +94,28 @@ final class Charts {
     final double base = top + PANEL_HEIGHT - 4;
     final double pxPerMs = width / lengthMs;
     final double gapWidth = Math.min(gapMs * pxPerMs, LEFT + width - strikeX);
-    svg.append(
-        String.format(
-            Locale.ROOT,
-            "<rect class=\"gap\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\""
-                + " style=\"fill:var(--gap);opacity:.15\"/>",
-            strikeX,
-            roof,
-            gapWidth,
-            base - roof));
-    svg.append("<path class=\"flow\" style=\"fill:var(--flow)\" d=\"");
+    svg.add(
+        "<rect class=\"gap\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\""
+            + " style=\"fill:var(--gap);opacity:.15\"/>",
+        strikeX, roof, gapWidth, base - roof);
+    svg.add("<path class=\"flow\" style=\"fill:var(--flow)\" d=\"");
     for (int i = 0; i < bars.length; i++) {
       if (bars[i] > 0) {
-        svg.append(
-            String.format(
-                Locale.ROOT,
-                "M%.1f %.1fV%.1fh%.2fV%.1fz",
-                LEFT + i * stepMs * pxPerMs,
-                base,
-                base - bars[i] / highest * (base - roof),
-                stepMs * pxPerMs,
-                base));
+        svg.add(
+            "M%.1f %.1fV%.1fh%.2fV%.1fz",
+            LEFT + i * stepMs * pxPerMs,
+            base,
+            base - bars[i] / highest * (base - roof),
+            stepMs * pxPerMs,
+            base);
       }
     }
-    svg.append("\"/>");
-    line(svg, LEFT, base, LEFT + width, base, "stroke:var(--line)");
-    line(svg, strikeX, roof - 2, strikeX, base, "stroke:var(--gap);stroke-width:1.5");
-    text(svg, LEFT - 6, roof + 8, "end", String.format(Locale.ROOT, "%.0f", highest));
-    text(svg, LEFT - 6, base, "end", "0");
-    text(
-        svg,
+    svg.add("\"/>");
+    svg.line(LEFT, base, LEFT + width, base, "stroke:var(--line)");
+    svg.line(strikeX, roof - 2, strikeX, base, "stroke:var(--gap);stroke-width:1.5");
+    svg.text(LEFT - 6, roof + 8, "end", String.format(Locale.ROOT, "%.0f", highest));
+    svg.text(LEFT - 6, base, "end", "0");
+    svg.text(
         LEFT + width,
         roof + 1,
         "end",
@@ -181,13 +133,12 @@ final class Charts {
       rows += kind.path("count").asInt() > 0 ? kind.path("groups").size() : 0;
     }
     final int height = rows * ROW_HEIGHT + 28;
-    final StringBuilder svg = new StringBuilder();
-    open(svg, WIDE, height, "blackouts by kind of fault, logarithmic");
+    final Svg svg = new Svg(WIDE, height, "blackouts by kind of fault, logarithmic");
     final String[] labels = {"0.1 ms", "1 ms", "10 ms", "100 ms", "1 s", "10 s", "100 s"};
     for (int i = 0; i < labels.length; i++) {
       final double x = dotX(LEAST_MS * Math.pow(10, i));
-      line(svg, x, 0, x, rows * ROW_HEIGHT, "stroke:var(--line)");
-      text(svg, x, height - 8, "middle", labels[i]);
+      svg.line(x, 0, x, rows * ROW_HEIGHT, "stroke:var(--line)");
+      svg.text(x, height - 8, "middle", labels[i]);
     }
     int row = 0;
     for (final JsonNode kind : kinds) {
@@ -198,22 +149,18 @@ final class Charts {
         }
       }
     }
-    return svg.append("</svg>\n").toString();
+    return svg.end();
   }
 
-  private static void row(
-      final StringBuilder svg, final double y, final String label, final JsonNode group) {
-    text(svg, LABEL_WIDTH - 10, y + 4, "end", label);
+  private static void row(final Svg svg, final double y, final String label, final JsonNode group) {
+    svg.text(LABEL_WIDTH - 10, y + 4, "end", label);
     for (final JsonNode value : group.path("blackouts_ms")) {
-      svg.append(
-          String.format(
-              Locale.ROOT,
-              "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" style=\"fill:var(--flow);opacity:.4\"/>",
-              dotX(value.asDouble()),
-              y));
+      svg.add(
+          "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" style=\"fill:var(--flow);opacity:.4\"/>",
+          dotX(value.asDouble()), y);
     }
     final double median = dotX(group.path("p50").asDouble());
-    line(svg, median, y - 8, median, y + 8, "stroke:var(--gap);stroke-width:2.5");
+    svg.line(median, y - 8, median, y + 8, "stroke:var(--gap);stroke-width:2.5");
   }
 
   private static double dotX(final double ms) {
@@ -233,27 +180,23 @@ final class Charts {
     final double width = WIDE - LEFT - RIGHT;
     final double base = CAMPAIGN_HEIGHT - BOTTOM - 10;
     final double height = base - TOP;
-    final StringBuilder svg = new StringBuilder();
-    open(svg, WIDE, CAMPAIGN_HEIGHT, "requests per second");
-    svg.append("<path style=\"fill:var(--flow);opacity:.8\" d=\"M").append(LEFT).append(' ');
-    svg.append(String.format(Locale.ROOT, "%.1f", base));
+    final Svg svg = new Svg(WIDE, CAMPAIGN_HEIGHT, "requests per second");
+    svg.add("<path style=\"fill:var(--flow);opacity:.8\" d=\"M%d %.1f", LEFT, base);
     for (int i = 0; i < perSecond.size(); i++) {
-      svg.append(
-          String.format(
-              Locale.ROOT,
-              "L%.1f %.1f",
-              LEFT + (i + 0.5) / seconds * width,
-              base - perSecond.path(i).asDouble() / highest * height));
+      svg.add(
+          "L%.1f %.1f",
+          LEFT + (i + 0.5) / seconds * width,
+          base - perSecond.path(i).asDouble() / highest * height);
     }
-    svg.append(String.format(Locale.ROOT, "L%.1f %.1fz\"/>", LEFT + width, base));
+    svg.add("L%.1f %.1fz\"/>", LEFT + width, base);
     for (final JsonNode fault : campaign.path("faults")) {
       final double x = LEFT + Math.min(1, fault.path("at_ms").asDouble() / 1e3 / seconds) * width;
-      line(svg, x, base + 2, x, base + 9, "stroke:var(--gap)");
+      svg.line(x, base + 2, x, base + 9, "stroke:var(--gap)");
     }
-    text(svg, LEFT - 6, TOP + 8, "end", String.format(Locale.ROOT, "%.0fk", highest / 1000));
-    text(svg, LEFT - 6, base, "end", "0");
-    text(svg, LEFT, CAMPAIGN_HEIGHT - 4, "start", "0");
-    text(svg, LEFT + width, CAMPAIGN_HEIGHT - 4, "end", seconds + " s");
-    return svg.append("</svg>\n").toString();
+    svg.text(LEFT - 6, TOP + 8, "end", String.format(Locale.ROOT, "%.0fk", highest / 1000));
+    svg.text(LEFT - 6, base, "end", "0");
+    svg.text(LEFT, CAMPAIGN_HEIGHT - 4, "start", "0");
+    svg.text(LEFT + width, CAMPAIGN_HEIGHT - 4, "end", seconds + " s");
+    return svg.end();
   }
 }

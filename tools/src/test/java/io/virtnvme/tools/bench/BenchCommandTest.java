@@ -100,10 +100,16 @@ class BenchCommandTest {
             "--queue-depth",
             "4",
             "--compare",
-            "journal");
+            "journal",
+            "--out",
+            folder.resolve("result").toString());
 
     assertEquals(0, exitCode, () -> out + "\n" + err);
     final JsonNode report = new ObjectMapper().readTree(out.toString());
+    assertEquals(report, new ObjectMapper().readTree(folder.resolve("result/bench.json").toFile()));
+    final String page = Files.readString(folder.resolve("result/bench.html"));
+    assertTrue(page.contains("virtnvme mem, no journal"), page);
+    assertTrue(page.contains("bench --json --bdev mem --size 16"), page);
     assertTrue(report.path("complete").asBoolean());
     final JsonNode results = report.path("results");
     assertEquals(4, results.size());

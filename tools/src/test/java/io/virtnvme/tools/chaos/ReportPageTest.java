@@ -6,10 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.virtnvme.tools.page.Screenshot;
 import java.awt.image.BufferedImage;
-import java.io.File;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumSet;
@@ -17,8 +16,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
-import javax.imageio.ImageIO;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -97,64 +94,12 @@ class ReportPageTest {
 
   @Test
   void shouldShowTheGapsInABrowser() throws IOException, InterruptedException {
-    final Path browser = browser();
-    Assumptions.assumeTrue(browser != null, "no Chromium on this machine");
-    final Path page = folder.resolve("report.html");
-    Files.writeString(page, ReportPage.render(campaign("").toJson()));
-    final File picture = folder.resolve("report.png").toFile();
-    final Process process =
-        new ProcessBuilder(
-                browser.toString(),
-                "--headless=new",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--hide-scrollbars",
-                "--user-data-dir=" + folder.resolve("profile"),
-                "--window-size=" + WIDTH + "," + HEIGHT,
-                "--screenshot=" + picture,
-                page.toUri().toString())
-            .redirectErrorStream(true)
-            .redirectOutput(folder.resolve("browser.log").toFile())
-            .start();
-    try {
-      assertTrue(process.waitFor(2, TimeUnit.MINUTES), "the browser does not end");
-    } finally {
-      process.destroyForcibly();
-    }
-    assertTrue(picture.exists(), Files.readString(folder.resolve("browser.log")));
-    final BufferedImage image = ImageIO.read(picture);
+    final BufferedImage image =
+        Screenshot.take(ReportPage.render(campaign("").toJson()), folder, WIDTH, HEIGHT);
     assertEquals(WIDTH, image.getWidth());
-    assertTrue(count(image, 0x2f6fb0) > 20_000, "the flow of requests is to be seen");
+    assertTrue(Screenshot.count(image, 0x2f6fb0) > 20_000, "the flow of requests is to be seen");
     // White with 15 % of the gap's colour.
-    assertTrue(count(image, 0xf9e3e3) > 10_000, "the gaps are to be seen");
-    assertTrue(count(image, 0x1e7f4f) > 500, "the verdict is to be seen");
-  }
-
-  private static Path browser() {
-    for (final String name : List.of("chromium", "chromium-browser", "google-chrome")) {
-      final Path path = Path.of("/usr/bin").resolve(name);
-      if (Files.isExecutable(path)) {
-        return path;
-      }
-    }
-    return null;
-  }
-
-  /** Pixels of nearly this colour. */
-  private static int count(final BufferedImage image, final int rgb) {
-    int count = 0;
-    for (int y = 0; y < image.getHeight(); y++) {
-      for (int x = 0; x < image.getWidth(); x++) {
-        final int pixel = image.getRGB(x, y);
-        if (distance(pixel, rgb, 16) + distance(pixel, rgb, 8) + distance(pixel, rgb, 0) <= 6) {
-          count++;
-        }
-      }
-    }
-    return count;
-  }
-
-  private static int distance(final int a, final int b, final int shift) {
-    return Math.abs((a >> shift & 0xff) - (b >> shift & 0xff));
+    assertTrue(Screenshot.count(image, 0xf9e3e3) > 10_000, "the gaps are to be seen");
+    assertTrue(Screenshot.count(image, 0x1e7f4f) > 500, "the verdict is to be seen");
   }
 }

@@ -1,4 +1,4 @@
-package io.virtnvme.tools.chaos;
+package io.virtnvme.tools.page;
 
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -7,10 +7,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /** What a figure depends on beside the program. Any thread. */
-final class Machine {
+public final class Machine {
   private Machine() {}
 
-  static ObjectNode describe() {
+  public static ObjectNode describe() {
     return JsonNodeFactory.instance
         .objectNode()
         .put("processor", field("/proc/cpuinfo", "model name"))
