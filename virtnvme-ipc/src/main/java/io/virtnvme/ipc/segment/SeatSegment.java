@@ -43,7 +43,7 @@ import io.virtnvme.ipc.sys.RobustMutex;
  *  +40    | replay, ns                    |
  *  +48    | first completion, ns          |
  *  +56    +---------------+---------------+
- *         | sessions      | resubmitted   |
+ *         | rings         | resubmitted   |
  *  +64    +---------------+---------------+
  * </pre>
  */
@@ -80,8 +80,8 @@ public final class SeatSegment implements AutoCloseable {
   private static final int MAP_NS_OFFSET = FENCE_NS_OFFSET + Long.BYTES;
   private static final int REPLAY_NS_OFFSET = MAP_NS_OFFSET + Long.BYTES;
   private static final int FIRST_COMPLETION_NS_OFFSET = REPLAY_NS_OFFSET + Long.BYTES;
-  private static final int SESSION_COUNT_OFFSET = FIRST_COMPLETION_NS_OFFSET + Long.BYTES;
-  private static final int RESUBMITTED_COUNT_OFFSET = SESSION_COUNT_OFFSET + Integer.BYTES;
+  private static final int RING_COUNT_OFFSET = FIRST_COMPLETION_NS_OFFSET + Long.BYTES;
+  private static final int RESUBMITTED_COUNT_OFFSET = RING_COUNT_OFFSET + Integer.BYTES;
 
   private static final int FLAG_MEASURED = 1;
   private static final int FLAG_OWNER_DIED = 2;
@@ -190,7 +190,7 @@ public final class SeatSegment implements AutoCloseable {
     Mem.putLong(place + MAP_NS_OFFSET, report.mapNs());
     Mem.putLong(place + REPLAY_NS_OFFSET, report.replayNs());
     Mem.putLong(place + FIRST_COMPLETION_NS_OFFSET, report.firstCompletionNs());
-    Mem.putInt(place + SESSION_COUNT_OFFSET, report.sessionCount());
+    Mem.putInt(place + RING_COUNT_OFFSET, report.ringCount());
     Mem.putInt(place + RESUBMITTED_COUNT_OFFSET, report.resubmittedCount());
     Mem.putLongRelease(place, epoch);
   }
@@ -213,7 +213,7 @@ public final class SeatSegment implements AutoCloseable {
             Mem.getLong(place + MAP_NS_OFFSET),
             Mem.getLong(place + REPLAY_NS_OFFSET),
             Mem.getLong(place + FIRST_COMPLETION_NS_OFFSET),
-            Mem.getInt(place + SESSION_COUNT_OFFSET),
+            Mem.getInt(place + RING_COUNT_OFFSET),
             Mem.getInt(place + RESUBMITTED_COUNT_OFFSET));
     Mem.fullFence();
     return Mem.getLong(place) == epoch ? report : null;

@@ -14,8 +14,8 @@ package io.virtnvme.ipc.segment;
  * @param mapNs time spent on sessions that were not prepared
  * @param replayNs time spent repairing journals and resubmitting
  * @param firstCompletionNs mutex to the first completed request; -1 when none came within a second
- * @param sessionCount sessions taken over
- * @param resubmittedCount requests that were in flight and run again
+ * @param ringCount rings that reactor 0 took over
+ * @param resubmittedCount requests on them that were in flight and run again
  */
 public record TakeoverReport(
     boolean measured,
@@ -27,7 +27,7 @@ public record TakeoverReport(
     long mapNs,
     long replayNs,
     long firstCompletionNs,
-    int sessionCount,
+    int ringCount,
     int resubmittedCount) {
   /** Written out: what the compiler makes for records takes 40 ms of a core when it runs first. */
   @Override
@@ -50,8 +50,8 @@ public record TakeoverReport(
         + replayNs
         + " firstCompletionNs="
         + firstCompletionNs
-        + " sessionCount="
-        + sessionCount
+        + " ringCount="
+        + ringCount
         + " resubmittedCount="
         + resubmittedCount;
   }
