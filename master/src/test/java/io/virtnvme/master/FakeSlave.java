@@ -152,37 +152,18 @@ final class FakeSlave implements AutoCloseable {
 
   /** Becomes the owner, as after the mutex came. */
   void takeSeat(final int seat, final boolean ownerDied) throws IOException {
-    takeSeat(seat, report(seat, true, ownerDied));
+    takeSeat(seat, ownerDied, true);
   }
 
   /** The same, before a request was completed. */
   void takeSeatOfDeadOwner(final int seat) throws IOException {
-    takeSeat(seat, report(seat, false, true));
+    takeSeat(seat, true, false);
   }
 
-  private TakeoverReport report(final int seat, final boolean measured, final boolean ownerDied)
+  private void takeSeat(final int seat, final boolean ownerDied, final boolean measured)
       throws IOException {
     try (SeatSegment segment = SeatSegment.open(segments(), seat)) {
-      final long firstCompletionNs = measured ? 400_000 : -1;
-      return new TakeoverReport(
-          measured,
-          segment.ownerPid(),
-          ownerDied,
-          false,
-          100_000,
-          0,
-          1000,
-          2000,
-          firstCompletionNs,
-          1,
-          3);
-    }
-  }
-
-  private void takeSeat(final int seat, final TakeoverReport report) throws IOException {
-    try (SeatSegment segment = SeatSegment.open(segments(), seat)) {
-      segment.takeOwnership(pid);
-      segment.putTakeover(report);
+      segment.putTakeover(report(segment.takeOwnership(pid), ownerDied, measured));
       channel.begin(RelayMessageType.SEAT_TAKEN, seat, segment.epoch());
     }
     channel.send();
@@ -191,9 +172,15 @@ final class FakeSlave implements AutoCloseable {
   /** Measures the takeover of a seat from a dead owner, and tells nobody. */
   void measureSilently(final int seat, final int deadPid) throws IOException {
     try (SeatSegment segment = SeatSegment.open(segments(), seat)) {
-      segment.putTakeover(
-          new TakeoverReport(true, deadPid, true, false, 100_000, 0, 1000, 2000, 400_000, 1, 3));
+      segment.putTakeover(report(deadPid, true, true));
     }
+  }
+
+  private static TakeoverReport report(
+      final int previousPid, final boolean ownerDied, final boolean measured) {
+    final long firstCompletionNs = measured ? 400_000 : -1;
+    return new TakeoverReport(
+        measured, previousPid, ownerDied, false, 100_000, 0, 1000, 2000, firstCompletionNs, 1, 3);
   }
 
   SegmentDirectory segments() throws IOException {

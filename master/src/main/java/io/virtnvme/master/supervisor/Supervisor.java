@@ -7,6 +7,7 @@ import io.virtnvme.ipc.relay.FormatVersions;
 import io.virtnvme.ipc.relay.RelayFormatException;
 import io.virtnvme.ipc.relay.RelayMessageType;
 import io.virtnvme.ipc.relay.RelayReader;
+import io.virtnvme.ipc.segment.TakeoverReport;
 import io.virtnvme.master.registry.DesiredState;
 import io.virtnvme.master.relay.EventLoop;
 import io.virtnvme.master.relay.FrontEndSession;
@@ -325,7 +326,8 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
         slaves.drain(seat.owner());
       }
       seats.onTaken(slave, seat, epoch);
-      record("seat_taken", slave, seatId, "epoch " + epoch);
+      final TakeoverReport report = seat.segment().takeover(epoch);
+      record("seat_taken", slave, seatId, report != null && report.warm() ? "warm" : "cold");
     }
     recoveries.onSeatTaken(seat, epoch, slave);
     touch();
