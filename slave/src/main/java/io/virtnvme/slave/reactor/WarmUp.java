@@ -176,6 +176,7 @@ public final class WarmUp {
     reactor = new Reactor(seatBlock, idleSpinNs, ioFactory.get(), new Complaints());
     reactor.start(reactor.make(guest.setup(disk)));
     dutyCycle = new DutyCycle(reactor);
+    // As after a takeover, though this thread has no such priority: its rests are to be compiled.
     dutyCycle.begin(System.nanoTime(), true);
     lastReapNs = System.nanoTime();
   }
