@@ -220,18 +220,18 @@ public final class BenchCommand implements Callable<Integer> {
 
   private void print(final BenchReport report) {
     try {
+      final JsonNode result = report.toJson();
+      final String text = new ObjectMapper().writeValueAsString(result);
+      // First: a full disk must not swallow what was measured.
+      spec.commandLine().getOut().println(json ? text : report.toText());
+      spec.commandLine().getOut().flush();
       if (out != null) {
-        final JsonNode result = report.toJson();
-        Files.writeString(out.resolve(JSON_NAME), new ObjectMapper().writeValueAsString(result));
+        Files.writeString(out.resolve(JSON_NAME), text);
         Files.writeString(out.resolve(PAGE_NAME), BenchPage.render(result));
       }
-      spec.commandLine()
-          .getOut()
-          .println(json ? new ObjectMapper().writeValueAsString(report.toJson()) : report.toText());
     } catch (final IOException e) {
       throw new CommandFailedException("no result can be written: " + e.getMessage(), e);
     }
-    spec.commandLine().getOut().flush();
   }
 
   private BenchSettings settings() {

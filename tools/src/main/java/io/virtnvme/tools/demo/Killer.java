@@ -106,8 +106,9 @@ public final class Killer {
         // The core belongs to the dying process and its successor now.
         LockSupport.parkNanos(AWAY_NS);
         Threads.dropToNormal();
-      } catch (final RuntimeException e) {
-        failure = String.valueOf(e.getMessage());
+      } catch (final Throwable t) {
+        // Of whatever kind: somebody waits for this thread's word.
+        failure = "a kill of process " + pid + " failed: " + t.getMessage();
       }
     }
   }
