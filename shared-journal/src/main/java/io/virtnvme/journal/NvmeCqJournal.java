@@ -361,7 +361,7 @@ public final class NvmeCqJournal {
     final long intent = queue.loadedIntent(slot);
     final long distance = NvmeSqJournalDescriptor.intentDistance(intent, posted);
     return NvmeSqJournalDescriptor.isIntent(intent)
-            && queue.loadedNumber(slot) == NvmeRecovery.Number.COMMITTED
+            && queue.loadedFetch(slot) == NvmeRecovery.Fetch.COMMITTED
             && distance >= 0
             && distance < batchQueues.length
         ? (int) distance
@@ -377,7 +377,7 @@ public final class NvmeCqJournal {
             && batchQueues[distance] == queue
             && batchSlots[distance] == slot;
     return NvmeRecovery.SlotCase.of(
-            queue.loadedNumber(slot),
+            queue.loadedFetch(slot),
             NvmeRecovery.Intent.of(queue.loadedIntent(slot), posted, queueSize, isNext),
             isNext ? entryAt(posted + distance, queue, slot) : NvmeRecovery.Entry.OLD)
         .decision();

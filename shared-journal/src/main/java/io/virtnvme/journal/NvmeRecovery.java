@@ -1,21 +1,16 @@
 package io.virtnvme.journal;
 
-import java.util.EnumSet;
-import java.util.Set;
-
 /**
  * The recovery of the slots of NVMe submission queues as a decision table, over all queues that
  * share a completion queue. A pure function; exactly one row matches each combination of inputs.
  */
 final class NvmeRecovery {
-  private static final Set<Intent> DECIDED = EnumSet.complementOf(EnumSet.of(Intent.NONE));
-
   private NvmeRecovery() {}
 
   /**
    * The fetch number of a slot that is marked inflight, against the commit word {@code fetched}.
    */
-  enum Number {
+  enum Fetch {
     /** Less than fetched. */
     COMMITTED,
     /** One of the next queue_size numbers. */
@@ -23,7 +18,7 @@ final class NvmeRecovery {
     /** Further ahead. */
     BEYOND;
 
-    static Number of(final long number, final long fetched, final int queueSize) {
+    static Fetch of(final long number, final long fetched, final int queueSize) {
       if (Long.compareUnsigned(number, fetched) < 0) {
         return COMMITTED;
       }
@@ -71,39 +66,42 @@ final class NvmeRecovery {
   /** What happened to a slot that is marked inflight. */
   enum SlotCase {
     /** Died in a fetch before its commit: the command is still in the guest's queue. */
-    NEVER_FETCHED(Number.UNCOMMITTED, EnumSet.of(Intent.NONE), null, Decision.CLEAR),
+    NEVER_FETCHED(Fetch.UNCOMMITTED, false, null, null, Decision.CLEAR),
     /** No crash does this: the intent is zeroed before a slot gets a number. */
-    NEVER_FETCHED_BUT_DECIDED(Number.UNCOMMITTED, DECIDED, null, Decision.CLEAR_AND_COUNT),
+    NEVER_FETCHED_BUT_DECIDED(Fetch.UNCOMMITTED, true, null, null, Decision.CLEAR_AND_COUNT),
     /** No crash does this: a batch has at most as many commands as there are slots. */
-    GARBAGE(Number.BEYOND, null, null, Decision.CLEAR_AND_COUNT),
+    GARBAGE(Fetch.BEYOND, null, null, null, Decision.CLEAR_AND_COUNT),
     /** Fetched, and died before anything was decided about its end. */
-    INFLIGHT(Number.COMMITTED, EnumSet.of(Intent.NONE), null, Decision.RESUBMIT),
+    INFLIGHT(Fetch.COMMITTED, null, Intent.NONE, null, Decision.RESUBMIT),
     /** Died after the commit of its completion, before its bit was cleared. */
-    COMPLETED(Number.COMMITTED, EnumSet.of(Intent.POSTED), null, Decision.CLEAR),
+    COMPLETED(Fetch.COMMITTED, null, Intent.POSTED, null, Decision.CLEAR),
     /** Died after its entry was published, before the commit: the driver has it. */
-    PUBLISHED(Number.COMMITTED, EnumSet.of(Intent.NEXT), Entry.THERE, Decision.COMMIT),
+    PUBLISHED(Fetch.COMMITTED, null, Intent.NEXT, Entry.THERE, Decision.COMMIT),
     /** Died after its intent, before its entry was published. */
-    INTENDED(Number.COMMITTED, EnumSet.of(Intent.NEXT), Entry.OLD, Decision.PUBLISH),
+    INTENDED(Fetch.COMMITTED, null, Intent.NEXT, Entry.OLD, Decision.PUBLISH),
     /** No crash does this: the driver wrote into its completion queue. */
     INTENDED_BUT_FOREIGN(
-        Number.COMMITTED, EnumSet.of(Intent.NEXT), Entry.FOREIGN, Decision.PUBLISH_AND_COUNT),
+        Fetch.COMMITTED, null, Intent.NEXT, Entry.FOREIGN, Decision.PUBLISH_AND_COUNT),
     /** No crash does this: intents are taken in order, without a gap. Its end is not known. */
-    ASTRAY(Number.COMMITTED, EnumSet.of(Intent.ASTRAY), null, Decision.RESUBMIT_AND_COUNT);
+    ASTRAY(Fetch.COMMITTED, null, Intent.ASTRAY, null, Decision.RESUBMIT_AND_COUNT);
 
     private static final SlotCase[] ROWS = values();
 
-    private final Number number;
-    private final Set<Intent> intents;
+    private final Fetch fetch;
+    private final Boolean isDecided;
+    private final Intent intent;
     private final Entry entry;
     private final Decision decision;
 
     SlotCase(
-        final Number number,
-        final Set<Intent> intents,
+        final Fetch fetch,
+        final Boolean isDecided,
+        final Intent intent,
         final Entry entry,
         final Decision decision) {
-      this.number = number;
-      this.intents = intents;
+      this.fetch = fetch;
+      this.isDecided = isDecided;
+      this.intent = intent;
       this.entry = entry;
       this.decision = decision;
     }
@@ -112,21 +110,22 @@ final class NvmeRecovery {
       return decision;
     }
 
-    boolean matches(final Number actualNumber, final Intent actualIntent, final Entry actualEntry) {
-      return number == actualNumber
-          && (intents == null || intents.contains(actualIntent))
+    boolean matches(final Fetch actualFetch, final Intent actualIntent, final Entry actualEntry) {
+      return fetch == actualFetch
+          && (isDecided == null || isDecided == (actualIntent != Intent.NONE))
+          && (intent == null || intent == actualIntent)
           && (entry == null || entry == actualEntry);
     }
 
     static SlotCase of(
-        final Number actualNumber, final Intent actualIntent, final Entry actualEntry) {
+        final Fetch actualFetch, final Intent actualIntent, final Entry actualEntry) {
       for (final SlotCase row : ROWS) {
-        if (row.matches(actualNumber, actualIntent, actualEntry)) {
+        if (row.matches(actualFetch, actualIntent, actualEntry)) {
           return row;
         }
       }
       throw new IllegalStateException(
-          "no row for " + actualNumber + ", " + actualIntent + ", " + actualEntry);
+          "no row for " + actualFetch + ", " + actualIntent + ", " + actualEntry);
     }
   }
 

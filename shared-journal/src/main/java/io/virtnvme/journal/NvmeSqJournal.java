@@ -335,8 +335,8 @@ public final class NvmeSqJournal {
     return count >= Long.SIZE ? -1L : (1L << count) - 1;
   }
 
-  NvmeRecovery.Number loadedNumber(final int slot) {
-    return NvmeRecovery.Number.of(numbers[slot], fetched, queueSize);
+  NvmeRecovery.Fetch loadedFetch(final int slot) {
+    return NvmeRecovery.Fetch.of(numbers[slot], fetched, queueSize);
   }
 
   long loadedIntent(final int slot) {
