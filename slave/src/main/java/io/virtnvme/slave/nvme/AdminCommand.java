@@ -74,6 +74,6 @@ final class AdminCommand {
 
   /** Where a field is, for the error log: the byte that holds its lowest bit, and that bit. */
   static int location(final int dwordOffset, final int bit) {
-    return dwordOffset + bit / Byte.SIZE | bit % Byte.SIZE << BIT_SHIFT;
+    return (dwordOffset + bit / Byte.SIZE) | ((bit % Byte.SIZE) << BIT_SHIFT);
   }
 }

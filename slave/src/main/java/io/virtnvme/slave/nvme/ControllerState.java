@@ -1,6 +1,7 @@
 package io.virtnvme.slave.nvme;
 
 import java.util.List;
+import java.util.Objects;
 
 /**
  * All that outlives the process of a controller: what its image says. Immutable. Reactors start
@@ -295,7 +296,7 @@ public final class ControllerState {
         && events.equals(that.events)
         && errors.equals(that.errors)
         && namespaces.equals(that.namespaces)
-        && java.util.Objects.equals(executed, that.executed)
+        && Objects.equals(executed, that.executed)
         && shadowDoorbellAddress == that.shadowDoorbellAddress
         && eventIndexAddress == that.eventIndexAddress
         && createdMs == that.createdMs
@@ -304,7 +305,6 @@ public final class ControllerState {
 
   @Override
   public int hashCode() {
-    return java.util.Objects.hash(
-        registers, queues, features, events, errors, namespaces, executed);
+    return Objects.hash(registers, queues, features, events, errors, namespaces, executed);
   }
 }

@@ -135,9 +135,9 @@ final class IdentifyData {
 
   private void putNvmAttributes(final byte[] data) {
     data[IdentifyController.SQ_ENTRY_SIZE_OFFSET] =
-        (byte) (SubmissionEntry.ENTRY_SHIFT | SubmissionEntry.ENTRY_SHIFT << 4);
+        (byte) (SubmissionEntry.ENTRY_SHIFT | (SubmissionEntry.ENTRY_SHIFT << 4));
     data[IdentifyController.CQ_ENTRY_SIZE_OFFSET] =
-        (byte) (CompletionEntry.ENTRY_SHIFT | CompletionEntry.ENTRY_SHIFT << 4);
+        (byte) (CompletionEntry.ENTRY_SHIFT | (CompletionEntry.ENTRY_SHIFT << 4));
     LittleEndian.putInt(data, IdentifyController.NAMESPACE_ID_MAX_OFFSET, config.namespaceIdMax());
     LittleEndian.putShort(
         data,

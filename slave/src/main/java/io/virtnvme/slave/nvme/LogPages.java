@@ -71,9 +71,9 @@ final class LogPages {
     final int id = command.dword10() & ID_MASK;
     final int dwordsLow = command.dword10() >>> HALF_SHIFT;
     final int dwordsHigh = command.dword11() & HALF_MASK;
-    final long lengthBytes = (((long) dwordsHigh << HALF_SHIFT | dwordsLow) + 1) * Integer.BYTES;
+    final long lengthBytes = ((((long) dwordsHigh << HALF_SHIFT) | dwordsLow) + 1) * Integer.BYTES;
     final long offset =
-        (command.dword12() & 0xFFFF_FFFFL) | (long) command.dword13() << Integer.SIZE;
+        (command.dword12() & 0xFFFF_FFFFL) | ((long) command.dword13() << Integer.SIZE);
     if (!SUPPORTED.contains(id)) {
       return Decision.refuse(Status.INVALID_LOG_PAGE, DWORD10_OFFSET);
     }

@@ -40,8 +40,8 @@ final class Registers {
     capabilities =
         (config.queueEntriesMax() - 1)
             | ControllerRegisters.CAP_CQR
-            | (long) TIMEOUT_UNITS << ControllerRegisters.CAP_TO_SHIFT
-            | (long) Doorbells.STRIDE_CODE << ControllerRegisters.CAP_DSTRD_SHIFT
+            | ((long) TIMEOUT_UNITS << ControllerRegisters.CAP_TO_SHIFT)
+            | ((long) Doorbells.STRIDE_CODE << ControllerRegisters.CAP_DSTRD_SHIFT)
             | ControllerRegisters.CAP_CSS_NVM
             | ControllerRegisters.CAP_CRWMS;
   }
@@ -61,7 +61,7 @@ final class Registers {
     for (int i = 0; i < width; i++) {
       final int at = offset + i;
       final int word = word(state, status, at & -Integer.BYTES);
-      value |= (long) (word >>> (at % Integer.BYTES * Byte.SIZE) & 0xFF) << (i * Byte.SIZE);
+      value |= (long) ((word >>> (at % Integer.BYTES * Byte.SIZE)) & 0xFF) << (i * Byte.SIZE);
     }
     return value;
   }
@@ -103,7 +103,7 @@ final class Registers {
         final int from = word + i - offset;
         if (from >= 0 && from < width) {
           mask |= 0xFF << (i * Byte.SIZE);
-          bits |= (int) (value >>> (from * Byte.SIZE) & 0xFF) << (i * Byte.SIZE);
+          bits |= (int) ((value >>> (from * Byte.SIZE)) & 0xFF) << (i * Byte.SIZE);
         }
       }
       after = writeWord(after, word, mask, bits);
@@ -116,7 +116,7 @@ final class Registers {
     return switch (offset) {
       case INTMS_OFFSET -> state.withInterruptMask(state.interruptMask() | bits);
       case INTMC_OFFSET -> state.withInterruptMask(state.interruptMask() & ~bits);
-      case CC_OFFSET -> state.withCc((state.cc() & ~mask | bits) & CC_KNOWN);
+      case CC_OFFSET -> state.withCc(((state.cc() & ~mask) | bits) & CC_KNOWN);
       case AQA_OFFSET,
           ASQ_OFFSET,
           ASQ_OFFSET + Integer.BYTES,
@@ -133,7 +133,8 @@ final class Registers {
       final RegisterState state, final int offset, final int mask, final int bits) {
     return switch (offset) {
       case AQA_OFFSET ->
-          state.withAdminQueues((state.aqa() & ~mask | bits) & AQA_KNOWN, state.asq(), state.acq());
+          state.withAdminQueues(
+              ((state.aqa() & ~mask) | bits) & AQA_KNOWN, state.asq(), state.acq());
       case ASQ_OFFSET, ASQ_OFFSET + Integer.BYTES ->
           state.withAdminQueues(
               state.aqa(), merge(state.asq(), offset != ASQ_OFFSET, mask, bits), state.acq());
@@ -146,7 +147,7 @@ final class Registers {
   private static long merge(
       final long address, final boolean isHighHalf, final int mask, final int bits) {
     final int shift = isHighHalf ? Integer.SIZE : 0;
-    return (address & ~((mask & 0xFFFF_FFFFL) << shift) | (bits & 0xFFFF_FFFFL) << shift)
+    return ((address & ~((mask & 0xFFFF_FFFFL) << shift)) | ((bits & 0xFFFF_FFFFL) << shift))
         & ADMIN_QUEUE_ADDRESS_MASK;
   }
 }
