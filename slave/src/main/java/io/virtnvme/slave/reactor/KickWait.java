@@ -71,13 +71,14 @@ final class KickWait implements AutoCloseable {
   }
 
   /**
-   * Sleeps until a kick, a device, a command, or {@link SeatSegment#SLEEP_MS_MAX}; not at all when
-   * work waits already. Kicks are off again at the return.
+   * Sleeps until a kick, a device, a command, or the end of the time; not at all when work waits
+   * already. Kicks are off again at the return.
    *
    * @param commands what {@link #wake} announces
+   * @param timeoutNs at most {@link SeatSegment#SLEEP_MS_MAX}
    * @return whether it slept
    */
-  boolean sleep(final Queue<Runnable> commands) {
+  boolean sleep(final Queue<Runnable> commands, final long timeoutNs) {
     // The order matters: say that we sleep, let the guests kick again, then look once more at
     // everything that could have arrived in between; armKicks has the full fence that pairs with
     // the guest's.
@@ -93,7 +94,7 @@ final class KickWait implements AutoCloseable {
     watchIo();
     workWaits |= io.armWakeUp();
     if (!workWaits) {
-      await();
+      await(timeoutNs);
     }
     asleep = false;
     io.disarmWakeUp();
@@ -105,9 +106,9 @@ final class KickWait implements AutoCloseable {
     return !workWaits;
   }
 
-  private void await() {
+  private void await(final long timeoutNs) {
     Mem.putLongRelease(seatBlock + ACTIVITY_OFFSET, ACTIVITY_ASLEEP);
-    final int readyCount = epoll.await(SeatSegment.SLEEP_MS_MAX);
+    final int readyCount = epoll.awaitNs(timeoutNs);
     Mem.putLongRelease(seatBlock + ACTIVITY_OFFSET, ACTIVITY_POLLING);
     for (int i = 0; i < readyCount; i++) {
       onReady(epoll.token(i));

@@ -1,6 +1,6 @@
 package io.virtnvme.slave.reactor;
 
-import io.virtnvme.slave.virtqueue.QueueSetup;
+import io.virtnvme.slave.ring.RingSetup;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -23,13 +23,13 @@ final class PreparedRings {
   }
 
   /** Replaces what was prepared for the session; false when the rings were started already. */
-  synchronized boolean prepare(final PreparedSession session, final Predicate<QueueSetup> mine) {
+  synchronized boolean prepare(final PreparedSession session, final Predicate<RingSetup> mine) {
     if (started) {
       return false;
     }
     forget(session.sessionId());
     final List<Ring> rings = new ArrayList<>();
-    for (final QueueSetup setup : session.queues()) {
+    for (final RingSetup setup : session.queues()) {
       if (mine.test(setup)) {
         rings.add(reactor.make(setup));
       }
@@ -52,10 +52,13 @@ final class PreparedRings {
       final PreparedSession session = candidate.session();
       // The dead slave went beyond our record: the control thread starts these rings when the
       // master has brought the rest.
-      if (session.recordVersion() == session.segment().applying()) {
-        candidate.rings().forEach(reactor::start);
-      } else {
-        candidate.rings().forEach(reactor::discard);
+      final boolean current = session.recordVersion() == session.segment().applying();
+      for (final Ring ring : candidate.rings()) {
+        if (current && ring.setup.isCurrent()) {
+          reactor.start(ring);
+        } else {
+          reactor.discard(ring);
+        }
       }
     }
     prepared.clear();

@@ -1,7 +1,7 @@
 package io.virtnvme.slave.reactor;
 
 import io.virtnvme.ipc.segment.SessionSegment;
-import io.virtnvme.slave.virtqueue.QueueSetup;
+import io.virtnvme.slave.ring.RingSetup;
 import java.util.List;
 
 /**
@@ -13,4 +13,4 @@ import java.util.List;
  * @param queues set-ups of the rings that run, of all reactors
  */
 public record PreparedSession(
-    long sessionId, long recordVersion, SessionSegment segment, List<QueueSetup> queues) {}
+    long sessionId, long recordVersion, SessionSegment segment, List<? extends RingSetup> queues) {}

@@ -6,15 +6,14 @@ import static io.virtnvme.ipc.segment.SeatSegment.LONGEST_CYCLE_NS_OFFSET;
 import static io.virtnvme.ipc.segment.SeatSegment.QUEUE_FAULTS_OFFSET;
 
 import io.virtnvme.ipc.memory.Mem;
+import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.ipc.sys.SysException;
 import io.virtnvme.slave.bdev.ReactorIo;
-import io.virtnvme.slave.session.RingHost;
-import io.virtnvme.slave.virtqueue.DirtyLog;
-import io.virtnvme.slave.virtqueue.GuestMemory;
-import io.virtnvme.slave.virtqueue.QueueSetup;
+import io.virtnvme.slave.ring.RingSetup;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.IntConsumer;
 import org.agrona.concurrent.ManyToOneConcurrentLinkedQueue;
 
 /**
@@ -27,6 +26,10 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
   private static final int REQUEST_LIMIT = 32;
   private static final int IO_END_LIMIT = 64;
   private static final long FENCE_RETRY_NS = 50_000;
+  private static final long SLEEP_NS_MAX = SeatSegment.SLEEP_MS_MAX * 1_000_000L;
+  private static final long STEP_NS_MIN = 50_000;
+  private static final long STEP_NS_MAX = 1_000_000;
+  private static final int STEP_SHARE = 1000;
 
   private final long seatBlock;
   private final long idleSpinNs;
@@ -96,8 +99,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     for (int i = 0; i < current.length; i++) {
       final Ring ring = current[i];
       if (ring.state == Ring.State.RUNNING) {
-        ring.agent.nowNs(nowNs);
-        workCount += ring.agent.poll(REQUEST_LIMIT);
+        workCount += ring.agent.poll(nowNs, REQUEST_LIMIT);
       }
     }
     workCount += io.poll(this, IO_END_LIMIT);
@@ -160,17 +162,29 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     } else if (fencedCount > 0 && io.inFlightCount() == 0) {
       // The dead owner needs a core to finish dying on, and it may be ours.
       LockSupport.parkNanos(FENCE_RETRY_NS);
-    } else if (nowNs - lastWorkNs > idleSpinNs
-        && fencedCount == 0
-        && !rings.anyPolledOnly()
-        && !settling) {
-      if (kicks.sleep(commands)) {
-        lastCycleNs = 0;
-      }
-      lastWorkNs = System.nanoTime();
+    } else if (nowNs - lastWorkNs > idleSpinNs && fencedCount == 0 && !settling) {
+      sleep(nowNs - lastWorkNs);
     } else {
       Thread.onSpinWait();
     }
+  }
+
+  private void sleep(final long idleNs) {
+    final boolean polledOnly = rings.anyPolledOnly();
+    if (kicks.sleep(commands, polledOnly ? stepNs(idleNs) : SLEEP_NS_MAX)) {
+      lastCycleNs = 0;
+    }
+    if (!polledOnly) {
+      lastWorkNs = System.nanoTime();
+    }
+  }
+
+  /**
+   * How long to sleep when nothing announces the requests of some ring: the longer, the longer
+   * nothing came. Such a sleep adds at most a thousandth to the pause before a request.
+   */
+  static long stepNs(final long idleNs) {
+    return Math.min(STEP_NS_MAX, Math.max(STEP_NS_MIN, idleNs / STEP_SHARE));
   }
 
   @Override
@@ -187,7 +201,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
    * Makes a ring without starting it, so that a standby pays for it beforehand. Reactor thread, or
    * any before the seat is owned.
    */
-  Ring make(final QueueSetup setup) {
+  Ring make(final RingSetup setup) {
     return rings.make(setup, io);
   }
 
@@ -211,8 +225,8 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     }
     rings.start(ring);
     ring.state = Ring.State.FENCED;
-    ring.completedBeforeCount = ring.completedCount();
-    if (!ring.setup.bdev().needsFence() || ring.setup.bdev().tryFence()) {
+    ring.completedBeforeCount = ring.agent.completedCount();
+    if (!ring.setup.needsFence() || ring.setup.tryFence()) {
       run(ring);
     } else {
       fencedCount++;
@@ -223,8 +237,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     ring.state = Ring.State.RUNNING;
     final long beginNs = System.nanoTime();
     try {
-      ring.agent.nowNs(beginNs);
-      resubmittedCount += ring.agent.start();
+      resubmittedCount += ring.agent.start(beginNs);
       ring.agent.flush();
     } catch (final IllegalStateException e) {
       // A journal that must not be trusted: this disk is set aside, the others go on.
@@ -244,7 +257,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     lastFenceTryNs = nowNs;
     int passed = 0;
     for (final Ring ring : rings.started()) {
-      if (ring.state == Ring.State.FENCED && ring.setup.bdev().tryFence()) {
+      if (ring.state == Ring.State.FENCED && ring.setup.tryFence()) {
         fencedCount--;
         passed++;
         fencePassedNs = nowNs;
@@ -261,16 +274,16 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
    * Stops a ring: what runs ends and completes, then {@code whenStopped} is called on the control
    * thread. Reactor thread.
    */
-  void stop(final long sessionId, final int queueIndex, final RingHost.Stopped whenStopped) {
+  void stop(final long sessionId, final int queueIndex, final IntConsumer whenStopped) {
     final Ring ring = rings.find(sessionId, queueIndex);
     if (ring == null) {
-      events.execute(() -> whenStopped.onStopped(-1));
+      events.execute(() -> whenStopped.accept(-1));
       return;
     }
     stop(ring, whenStopped);
   }
 
-  private void stop(final Ring ring, final RingHost.Stopped whenStopped) {
+  private void stop(final Ring ring, final IntConsumer whenStopped) {
     if (ring.whenStopped == null) {
       endingCount++;
     }
@@ -287,7 +300,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
           switch (ring.state) {
             case STOPPING -> {
               // Requests that wait for room in the device go on; no new one is fetched.
-              ring.agent.poll(0);
+              ring.agent.poll(lastCycleNs, 0);
               ring.agent.flush();
               yield ring.agent.inFlightCount() == 0;
             }
@@ -307,8 +320,8 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     endingCount--;
     kicks.unwatch(ring);
     rings.remove(ring);
-    final RingHost.Stopped whenStopped = ring.whenStopped;
-    events.execute(() -> whenStopped.onStopped(base));
+    final IntConsumer whenStopped = ring.whenStopped;
+    events.execute(() -> whenStopped.accept(base));
   }
 
   /** Stops trusting a session: its rings here are never touched again. */
@@ -332,16 +345,11 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
   }
 
   /**
-   * Gives a session's rings a new memory map; {@code whenDone} runs on this thread once no request
-   * uses the old one. Reactor thread.
+   * Runs {@code change}, which gives a session's rings a new memory map; {@code whenDone} runs on
+   * this thread once no request uses the old one. Reactor thread.
    */
-  void update(
-      final long sessionId,
-      final GuestMemory memory,
-      final DirtyLog log,
-      final long features,
-      final Runnable whenDone) {
-    rings.forEachTrusted(sessionId, agent -> agent.update(memory, log, features));
+  void updateMemory(final long sessionId, final Runnable change, final Runnable whenDone) {
+    change.run();
     memoryUpdates.add(new MemoryUpdate(sessionId, whenDone));
     memoryUpdateCount++;
   }

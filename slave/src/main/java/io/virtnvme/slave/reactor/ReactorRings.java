@@ -4,6 +4,7 @@ import io.virtnvme.slave.session.RingHost;
 import io.virtnvme.slave.virtqueue.DirtyLog;
 import io.virtnvme.slave.virtqueue.GuestMemory;
 import io.virtnvme.slave.virtqueue.QueueSetup;
+import io.virtnvme.slave.virtqueue.VirtqueueRing;
 import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicInteger;
 
@@ -75,7 +76,7 @@ final class ReactorRings implements RingHost {
   @Override
   public void stop(final long sessionId, final int queueIndex, final Stopped whenStopped) {
     final Reactor reactor = reactor(sessionId, queueIndex);
-    reactor.execute(() -> reactor.stop(sessionId, queueIndex, whenStopped));
+    reactor.execute(() -> reactor.stop(sessionId, queueIndex, whenStopped::onStopped));
   }
 
   @Override
@@ -89,11 +90,15 @@ final class ReactorRings implements RingHost {
     for (final Reactor reactor : reactors) {
       reactor.execute(
           () ->
-              reactor.update(
+              reactor.updateMemory(
                   sessionId,
-                  memory,
-                  log,
-                  features,
+                  () ->
+                      reactor
+                          .rings()
+                          .forEachTrusted(
+                              sessionId,
+                              VirtqueueRing.class,
+                              ring -> ring.update(memory, log, features)),
                   () -> {
                     if (pending.decrementAndGet() == 0) {
                       events.execute(whenDone);
@@ -108,7 +113,9 @@ final class ReactorRings implements RingHost {
     for (final Reactor reactor : reactors) {
       reactor.execute(
           () -> {
-            reactor.rings().forEachTrusted(sessionId, agent -> agent.writeback(on));
+            reactor
+                .rings()
+                .forEachTrusted(sessionId, VirtqueueRing.class, ring -> ring.writeback(on));
             if (pending.decrementAndGet() == 0) {
               events.execute(whenDone);
             }
@@ -126,9 +133,10 @@ final class ReactorRings implements RingHost {
               .rings()
               .forEachTrusted(
                   sessionId,
-                  agent -> {
-                    if (agent.setup().queueIndex() == queueIndex) {
-                      agent.updateCall(callFd);
+                  VirtqueueRing.class,
+                  ring -> {
+                    if (ring.setup().queueIndex() == queueIndex) {
+                      ring.updateCall(callFd);
                     }
                   });
           events.execute(whenDone);

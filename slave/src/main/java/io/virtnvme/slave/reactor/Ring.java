@@ -1,11 +1,9 @@
 package io.virtnvme.slave.reactor;
 
-import io.virtnvme.ipc.memory.Mem;
-import io.virtnvme.ipc.segment.SessionSegment.QueueCounter;
 import io.virtnvme.ipc.sys.Fds;
-import io.virtnvme.slave.session.RingHost;
-import io.virtnvme.slave.virtqueue.QueueSetup;
-import io.virtnvme.slave.virtqueue.VirtqueueAgent;
+import io.virtnvme.slave.ring.RingAgent;
+import io.virtnvme.slave.ring.RingSetup;
+import java.util.function.IntConsumer;
 
 /**
  * One ring on a reactor, with where it is in its life. Belongs to the reactor's thread once it is
@@ -29,11 +27,13 @@ final class Ring {
     ABANDONED
   }
 
-  final QueueSetup setup;
-  final VirtqueueAgent agent;
+  final RingSetup setup;
+  final RingAgent agent;
   final int slot;
   State state = State.FENCED;
-  RingHost.Stopped whenStopped;
+
+  /** Called on the control thread when the ring has stopped, with its base or -1. */
+  IntConsumer whenStopped;
 
   /** What the queue's counters said when the ring was started here. */
   long completedBeforeCount;
@@ -41,20 +41,10 @@ final class Ring {
   /** Requests of an abandoned ring that still run. */
   int abandonedInFlightCount;
 
-  Ring(final QueueSetup setup, final VirtqueueAgent agent, final int slot) {
+  Ring(final RingSetup setup, final RingAgent agent, final int slot) {
     this.setup = setup;
     this.agent = agent;
     this.slot = slot;
-  }
-
-  /**
-   * Reads, writes and flushes that ended on this queue since the session began, on whatever slave.
-   */
-  long completedCount() {
-    final long counters = setup.countersAddress();
-    return Mem.getLong(counters + QueueCounter.READ_OPS.offsetBytes())
-        + Mem.getLong(counters + QueueCounter.WRITE_OPS.offsetBytes())
-        + Mem.getLong(counters + QueueCounter.FLUSH_OPS.offsetBytes());
   }
 
   boolean usesPreviousMemory() {
@@ -63,7 +53,7 @@ final class Ring {
 
   /** Its memory was made shorter than what was mapped. */
   boolean isCutShort() {
-    return agent.setup().memory().regions().stream()
+    return agent.memory().regions().stream()
         .anyMatch(
             region -> Fds.length(region.fd()) < region.fileOffsetBytes() + region.lengthBytes());
   }

@@ -1,8 +1,8 @@
 package io.virtnvme.slave.reactor;
 
 import io.virtnvme.slave.bdev.ReactorIo;
-import io.virtnvme.slave.virtqueue.QueueSetup;
-import io.virtnvme.slave.virtqueue.VirtqueueAgent;
+import io.virtnvme.slave.ring.RingAgent;
+import io.virtnvme.slave.ring.RingSetup;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -24,7 +24,7 @@ final class RingTable implements AutoCloseable {
   private boolean anyPolledOnly;
 
   /** Makes a ring in a free slot; nothing of it runs yet. */
-  Ring make(final QueueSetup setup, final ReactorIo io) {
+  Ring make(final RingSetup setup, final ReactorIo io) {
     int slot = 0;
     while (slot < RING_COUNT_MAX && bySlot[slot] != null) {
       slot++;
@@ -32,8 +32,7 @@ final class RingTable implements AutoCloseable {
     if (slot == RING_COUNT_MAX) {
       throw new IllegalStateException("too many rings on one reactor: max=" + RING_COUNT_MAX);
     }
-    final Ring ring =
-        new Ring(setup, VirtqueueAgent.create(setup, setup.bdev().channel(io), slot), slot);
+    final Ring ring = new Ring(setup, setup.makeAgent(io, slot), slot);
     bySlot[slot] = ring;
     return ring;
   }
@@ -85,18 +84,22 @@ final class RingTable implements AutoCloseable {
     return null;
   }
 
-  /** Applies {@code change} to the agents of a session's rings that can still be trusted. */
-  void forEachTrusted(final long sessionId, final Consumer<VirtqueueAgent> change) {
+  /**
+   * Applies {@code change} to the agents of a session's rings that can still be trusted and are of
+   * this kind.
+   */
+  <A extends RingAgent> void forEachTrusted(
+      final long sessionId, final Class<A> kind, final Consumer<A> change) {
     for (final Ring ring : started) {
-      if (ring.setup.sessionId() == sessionId && ring.state != Ring.State.ABANDONED) {
-        change.accept(ring.agent);
+      if (ring.setup.sessionId() == sessionId
+          && ring.state != Ring.State.ABANDONED
+          && kind.isInstance(ring.agent)) {
+        change.accept(kind.cast(ring.agent));
       }
     }
   }
 
-  /**
-   * True when a started ring has no kick descriptor, so that nobody would wake a sleeper for it.
-   */
+  /** True when nobody would wake a sleeper for a started ring. */
   boolean anyPolledOnly() {
     return anyPolledOnly;
   }
@@ -104,7 +107,7 @@ final class RingTable implements AutoCloseable {
   /** True when a started ring needs the kernel to make progress, perhaps on our own core. */
   boolean anyNeedsKernel() {
     for (final Ring ring : started) {
-      if (ring.setup.bdev().needsFence()) {
+      if (ring.setup.needsFence()) {
         return true;
       }
     }
@@ -125,7 +128,7 @@ final class RingTable implements AutoCloseable {
   long completedCount() {
     long count = 0;
     for (final Ring ring : started) {
-      count += ring.completedCount() - ring.completedBeforeCount;
+      count += ring.agent.completedCount() - ring.completedBeforeCount;
     }
     return count;
   }
@@ -133,7 +136,7 @@ final class RingTable implements AutoCloseable {
   private void updatePolledOnly() {
     anyPolledOnly = false;
     for (final Ring ring : started) {
-      anyPolledOnly |= ring.setup.kickFd() < 0;
+      anyPolledOnly |= ring.setup.isPolledOnly();
     }
   }
 }

@@ -5,6 +5,9 @@ import io.virtnvme.ipc.virtio.EventSuppression;
 import io.virtnvme.ipc.virtio.SplitDescriptor;
 import io.virtnvme.ipc.virtio.UsedRing;
 import io.virtnvme.slave.bdev.Bdev;
+import io.virtnvme.slave.bdev.ReactorIo;
+import io.virtnvme.slave.ring.RingAgent;
+import io.virtnvme.slave.ring.RingSetup;
 
 /**
  * All that a reactor needs to serve one ring; immutable. Addresses are host addresses, already
@@ -56,7 +59,8 @@ public record QueueSetup(
     Bdev bdev,
     boolean readOnly,
     boolean writeback,
-    byte[] serial) {
+    byte[] serial)
+    implements RingSetup {
   /** For an inflight region that was made for exactly this ring. */
   public QueueSetup(
       final long sessionId,
@@ -101,6 +105,21 @@ public record QueueSetup(
         readOnly,
         writeback,
         serial);
+  }
+
+  @Override
+  public boolean needsFence() {
+    return bdev.needsFence();
+  }
+
+  @Override
+  public boolean tryFence() {
+    return bdev.tryFence();
+  }
+
+  @Override
+  public RingAgent makeAgent(final ReactorIo io, final int ringSlot) {
+    return new VirtqueueRing(VirtqueueAgent.create(this, bdev.channel(io), ringSlot));
   }
 
   /**

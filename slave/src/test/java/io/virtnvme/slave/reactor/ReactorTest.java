@@ -126,6 +126,15 @@ class ReactorTest implements ReactorEvents {
   }
 
   @Test
+  void shouldSleepLongerTheLongerNothingCame() {
+    assertEquals(50_000, Reactor.stepNs(0));
+    assertEquals(50_000, Reactor.stepNs(50_000_000));
+    assertEquals(200_000, Reactor.stepNs(200_000_000));
+    assertEquals(1_000_000, Reactor.stepNs(1_000_000_000));
+    assertEquals(1_000_000, Reactor.stepNs(Long.MAX_VALUE));
+  }
+
+  @Test
   void shouldEndAnAbandonedRingWhenItsSessionIsClosed() {
     try (RingGuest hostile = new RingGuest()) {
       reactor.start(reactor.make(hostile.setup(1, disk)));

@@ -14,6 +14,10 @@ public final class Epoll implements AutoCloseable {
   public static final int RDHUP = 0x2000;
 
   private static final int EPOLL_CLOEXEC = 0x80000;
+  private static final long EPOLL_PWAIT2 = 441;
+  private static final int SIGNAL_SET_BYTES = 8;
+  private static final long NS_PER_SECOND = 1_000_000_000L;
+  private static final long NS_PER_MS = 1_000_000L;
   private static final int CTL_ADD = 1;
   private static final int CTL_DEL = 2;
   private static final int CTL_MOD = 3;
@@ -24,6 +28,7 @@ public final class Epoll implements AutoCloseable {
   private final int fd = Sys.check(Libc.epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
   private final int eventCountMax;
   private final long events;
+  private final long timespec = Mem.allocate(2 * Long.BYTES);
 
   public Epoll(final int eventCountMax) {
     this.eventCountMax = eventCountMax;
@@ -61,6 +66,20 @@ public final class Epoll implements AutoCloseable {
     return Math.max(0, Libc.epoll_wait(fd, events, eventCountMax, timeoutMs));
   }
 
+  /**
+   * As {@link #await}, with a limit in nanoseconds, at least 0. A kernel before 5.11 rounds it up
+   * to milliseconds.
+   */
+  public int awaitNs(final long timeoutNs) {
+    Mem.putLong(timespec, timeoutNs / NS_PER_SECOND);
+    Mem.putLong(timespec + Long.BYTES, timeoutNs % NS_PER_SECOND);
+    final long readyCount =
+        Libc.syscall(EPOLL_PWAIT2, fd, events, eventCountMax, timespec, 0, SIGNAL_SET_BYTES);
+    return readyCount >= 0
+        ? (int) readyCount
+        : await((int) ((timeoutNs + NS_PER_MS - 1) / NS_PER_MS));
+  }
+
   public long token(final int index) {
     return Mem.getLong(events + (long) index * EVENT_BYTES + DATA_OFFSET);
   }
@@ -73,5 +92,6 @@ public final class Epoll implements AutoCloseable {
   public void close() {
     Fds.close(fd);
     Mem.free(events);
+    Mem.free(timespec);
   }
 }

@@ -1,5 +1,7 @@
 package io.virtnvme.ipc.vhostuser;
 
+import io.virtnvme.ipc.memory.LittleEndian;
+
 /**
  * Payload of GET_CONFIG and SET_CONFIG, and of GET_CONFIG's reply ("Virtio device config space").
  * Methods take the whole message. Any thread.

@@ -1,5 +1,7 @@
 package io.virtnvme.ipc.vhostuser;
 
+import io.virtnvme.ipc.memory.LittleEndian;
+
 /**
  * Payload of GET_INFLIGHT_FD, its reply, and SET_INFLIGHT_FD ("Inflight description"). C front-ends
  * pad the structure to a multiple of eight bytes, so both lengths are on the wire, and a reply has

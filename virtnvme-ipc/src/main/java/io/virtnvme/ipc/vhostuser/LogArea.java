@@ -1,5 +1,7 @@
 package io.virtnvme.ipc.vhostuser;
 
+import io.virtnvme.ipc.memory.LittleEndian;
+
 /**
  * Payload of SET_LOG_BASE with LOG_SHMFD ("Log description"). Methods take the whole message. Any
  * thread.

@@ -1,5 +1,7 @@
 package io.virtnvme.ipc.vhostuser;
 
+import io.virtnvme.ipc.memory.LittleEndian;
+
 /**
  * Payloads of SET_MEM_TABLE ("Multiple Memory regions description") and of ADD_MEM_REG and
  * REM_MEM_REG ("Single memory region description"). Both begin with eight bytes, then come regions.

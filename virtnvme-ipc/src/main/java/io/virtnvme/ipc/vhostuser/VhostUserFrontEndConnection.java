@@ -1,5 +1,6 @@
 package io.virtnvme.ipc.vhostuser;
 
+import io.virtnvme.ipc.memory.LittleEndian;
 import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.sys.Errno;
 import io.virtnvme.ipc.sys.FdMessage;

@@ -1,5 +1,7 @@
 package io.virtnvme.ipc.vhostuser;
 
+import io.virtnvme.ipc.memory.LittleEndian;
+
 /**
  * Header of a vhost-user message, little endian ("Message Specification"). A message is a byte
  * array that begins with the header; the payload follows at {@link #PAYLOAD_OFFSET}. Any thread.

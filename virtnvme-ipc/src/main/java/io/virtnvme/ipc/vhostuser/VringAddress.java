@@ -1,5 +1,7 @@
 package io.virtnvme.ipc.vhostuser;
 
+import io.virtnvme.ipc.memory.LittleEndian;
+
 /**
  * Payload of SET_VRING_ADDR ("A vring address description"). The three addresses are user addresses
  * of the front-end; {@code log} is a guest address. For packed rings descriptor, used and available

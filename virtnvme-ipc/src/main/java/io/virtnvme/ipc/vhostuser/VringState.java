@@ -1,5 +1,7 @@
 package io.virtnvme.ipc.vhostuser;
 
+import io.virtnvme.ipc.memory.LittleEndian;
+
 /**
  * Payload of SET_VRING_NUM, SET_VRING_BASE, GET_VRING_BASE and SET_VRING_ENABLE ("A vring state
  * description"); and the meaning of the one 64-bit number of SET_VRING_KICK, _CALL and _ERR.

@@ -1,5 +1,7 @@
 package io.virtnvme.ipc.virtio;
 
+import io.virtnvme.ipc.memory.LayoutText;
+
 /**
  * Avail ring of a split virtqueue (virtio 1.2, 2.7.6). The driver writes it: the entries, then the
  * index with release.

@@ -1,5 +1,7 @@
 package io.virtnvme.ipc.virtio;
 
+import io.virtnvme.ipc.memory.LayoutText;
+
 /**
  * Configuration space of a virtio-blk device (virtio 1.2, 5.2.4), little endian. The device writes
  * it; of the driver's stores only {@code writeback} means something.

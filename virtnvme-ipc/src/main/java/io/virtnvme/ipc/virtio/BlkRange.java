@@ -1,5 +1,7 @@
 package io.virtnvme.ipc.virtio;
 
+import io.virtnvme.ipc.memory.LayoutText;
+
 /**
  * One range of a DISCARD or WRITE_ZEROES request (virtio 1.2, 5.2.6), the data that the driver
  * writes for it.

@@ -1,5 +1,7 @@
 package io.virtnvme.ipc.virtio;
 
+import io.virtnvme.ipc.memory.LayoutText;
+
 /**
  * Request of a virtio-blk device (virtio 1.2, 5.2.6): header, data, one status byte. The driver
  * writes the header, the device the status; how they are cut into descriptors means nothing.

@@ -1,5 +1,7 @@
 package io.virtnvme.ipc.virtio;
 
+import io.virtnvme.ipc.memory.LayoutText;
+
 /**
  * Event suppression of a packed virtqueue (virtio 1.2, 2.8.10): the driver's area says when it
  * wants to be signalled, the device's area when it wants to be kicked. One aligned 32-bit word, so

@@ -1,5 +1,7 @@
 package io.virtnvme.ipc.virtio;
 
+import io.virtnvme.ipc.memory.LayoutText;
+
 /**
  * Descriptor of a packed virtqueue (virtio 1.2, 2.8) and of its indirect tables, where flags other
  * than write and the id mean nothing (2.8.7). Both sides write it; the flags go last, with release.

@@ -1,5 +1,7 @@
 package io.virtnvme.ipc.virtio;
 
+import io.virtnvme.ipc.memory.LayoutText;
+
 /**
  * Descriptor of a split virtqueue (virtio 1.2, 2.7.5) and of its indirect tables (2.7.5.3). The
  * driver writes it.

@@ -1,5 +1,7 @@
 package io.virtnvme.ipc.virtio;
 
+import io.virtnvme.ipc.memory.LayoutText;
+
 /**
  * Used ring of a split virtqueue (virtio 1.2, 2.7.8). The device writes it: the elements, then the
  * index with release.
