@@ -69,8 +69,7 @@ public final class NvmeJournalInspector {
       final List<String> lines = new ArrayList<>();
       lines.add("NVMe " + kind + " queue journal");
       for (final HeaderField field : header) {
-        lines.add(
-            String.format("  %-22s %s", field.name, Long.toUnsignedString(field.value)));
+        lines.add(String.format("  %-22s %s", field.name, Long.toUnsignedString(field.value)));
       }
       if (kind.equals(SUBMISSION)) {
         lines.add("  inflight commands      " + inflight.size());
@@ -152,8 +151,7 @@ public final class NvmeJournalInspector {
     final List<String> problems = new ArrayList<>();
     if (isSound(version, storedSize, problems)) {
       header.add(new HeaderField("CQ tail", Long.remainderUnsigned(posted, storedSize)));
-      header.add(
-          new HeaderField("phase tag", ~Long.divideUnsigned(posted, storedSize) & 1));
+      header.add(new HeaderField("phase tag", ~Long.divideUnsigned(posted, storedSize) & 1));
     }
     return new Report(COMPLETION, List.copyOf(header), List.of(), List.copyOf(problems));
   }

@@ -91,8 +91,7 @@ final class NvmeDevice {
   int fetch(final int queue, final int limit) {
     final NvmeSqJournal sq = queues[queue];
     final int count =
-        Math.min(
-            Math.min(limit, sq.freeCount()), sq.submittedCount(area.sqTail(memory, queue)));
+        Math.min(Math.min(limit, sq.freeCount()), sq.submittedCount(area.sqTail(memory, queue)));
     for (int i = 0; i < count; i++) {
       inflight.add(new Command(sq, sq.fetch(area.sqEntry(memory, queue, sq.nextIndex()))));
     }
@@ -105,9 +104,7 @@ final class NvmeDevice {
   /** Completes a batch of any of the commands inflight, as many as there is room for. */
   void complete(final int limit, final int choice) {
     int count = 0;
-    while (count < limit
-        && !inflight.isEmpty()
-        && completions.room(area.cqHead(memory)) > 0) {
+    while (count < limit && !inflight.isEmpty() && completions.room(area.cqHead(memory)) > 0) {
       final Command command = inflight.remove((choice + count) % inflight.size());
       final int answer = answer(command);
       completions.post(command.queue, command.slot, NvmeDriver.status(answer), answer);
