@@ -93,12 +93,14 @@ final class CompletionRing {
   }
 
   /**
-   * Initialises a new journal, or checks an old one.
+   * Initialises a new journal, or checks an old one. The doorbell of a new queue is cleared first:
+   * what an earlier queue left there must not count, and a death in between does it again.
    *
    * @return null, or why it cannot be used
    */
   String open() {
     if (journal.isNew(queue.creation())) {
+      Mem.putIntRelease(doorbell, 0);
       journal.initialise(queue.creation());
       return null;
     }

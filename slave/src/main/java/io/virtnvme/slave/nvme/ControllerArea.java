@@ -159,7 +159,7 @@ public final class ControllerArea {
     Mem.putInt(slot + IMAGE_NUMBER_OFFSET, number);
     final long table = (before >>> Integer.SIZE) + (isQueueTableChanged ? 1 : 0);
     // Commit.
-    Mem.putLongRelease(address + COMMIT_OFFSET, table << Integer.SIZE | number & NUMBER_MASK);
+    Mem.putLongRelease(address + COMMIT_OFFSET, (table << Integer.SIZE) | (number & NUMBER_MASK));
   }
 
   /** Never 0, which means none; and always in the other slot. */

@@ -53,8 +53,12 @@ public record NvmeQueueSetup(
     return context.isDoorbellMapped();
   }
 
+  /** The admin queue touches no disk; its commands need not wait. */
   @Override
   public boolean needsFence() {
+    if (completion.queueId() == 0) {
+      return false;
+    }
     for (final NamespaceVolume volume : volumes) {
       if (volume.bdev().needsFence()) {
         return true;

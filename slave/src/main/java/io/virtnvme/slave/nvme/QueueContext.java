@@ -26,7 +26,7 @@ public record QueueContext(
    * Where a submission queue counts: I/O queues in the session segment, as far as it has room, the
    * others in the controller area.
    */
-  long countersAddress(final int queueId) {
+  public long countersAddress(final int queueId) {
     return segment != null && queueId >= 1 && queueId <= SessionSegment.QUEUE_COUNT_MAX
         ? segment.queueCounters(queueId - 1)
         : area.countersAddress(queueId);

@@ -1,6 +1,5 @@
 package io.virtnvme.slave.reactor;
 
-import io.virtnvme.slave.nvme.CompletionQueue;
 import io.virtnvme.slave.nvme.ControllerArea;
 import io.virtnvme.slave.nvme.ControllerImage;
 import io.virtnvme.slave.nvme.ControllerState;
@@ -19,16 +18,6 @@ final class QueueTable {
 
   private final ControllerArea area;
   private ControllerState state;
-
-  /**
-   * What an image changes.
-   *
-   * @param isChanged whether a ring that was set up from the image before is out of date
-   */
-  record Step(
-      List<SubmissionQueue> addedSubmissions,
-      List<CompletionQueue> addedCompletions,
-      boolean isChanged) {}
 
   /** Begins with the committed image of this area, as it is when it is asked first. */
   QueueTable(final ControllerArea area) {
@@ -53,17 +42,12 @@ final class QueueTable {
     return NONE;
   }
 
-  /** Goes on to the next image. */
-  Step advance(final ControllerState next) {
+  /**
+   * Goes on to the next image; true if a ring that was set up from the one before is out of date.
+   */
+  boolean advance(final ControllerState next) {
     final ControllerState before = state();
     state = next;
-    return new Step(
-        next.submissionQueues().stream()
-            .filter(queue -> !before.submissionQueues().contains(queue))
-            .toList(),
-        next.completionQueues().stream()
-            .filter(queue -> !before.completionQueues().contains(queue))
-            .toList(),
-        !next.equals(before));
+    return !next.equals(before);
   }
 }

@@ -147,22 +147,10 @@ final class ReactorQueues implements SessionQueues, QueueReports {
         });
   }
 
-  /**
-   * What the reactor of the admin queue does to commit an image. The doorbells of queues that it
-   * adds are cleared first: nobody rings them before the driver hears of the commit, and what an
-   * earlier queue of the same id left there must not count.
-   */
+  /** What the reactor of the admin queue does to commit an image. */
   private Runnable storing(final byte[] image) {
-    final QueueTable.Step step = table.advance(ControllerImage.decode(image));
-    return () -> {
-      for (final SubmissionQueue added : step.addedSubmissions()) {
-        Mem.putIntRelease(context.doorbellsAddress() + Doorbells.sqTailOffset(added.queueId()), 0);
-      }
-      for (final CompletionQueue added : step.addedCompletions()) {
-        Mem.putIntRelease(context.doorbellsAddress() + Doorbells.cqHeadOffset(added.queueId()), 0);
-      }
-      context.area().store(image, step.isChanged());
-    };
+    final boolean isChanged = table.advance(ControllerImage.decode(image));
+    return () -> context.area().store(image, isChanged);
   }
 
   @Override
@@ -211,8 +199,9 @@ final class ReactorQueues implements SessionQueues, QueueReports {
   }
 
   @Override
-  public void startCompletionQueue(final CompletionQueue queue) {
+  public void startCompletionQueue(final CompletionQueue queue, final Runnable whenStarted) {
     if (!owned.getAsBoolean()) {
+      whenStarted.run();
       return;
     }
     final NvmeQueueSetup setup = setup(queue, table.state(), 0);
@@ -224,23 +213,46 @@ final class ReactorQueues implements SessionQueues, QueueReports {
           if (!reactor.has(sessionId(), queue.queueId())) {
             reactor.start(reactor.make(setup));
           }
+          afterFence(reactor, queue.queueId(), agent -> control.execute(whenStarted));
         });
   }
 
   @Override
-  public void startSubmissionQueue(final SubmissionQueue queue) {
+  public void startSubmissionQueue(final SubmissionQueue queue, final Runnable whenStarted) {
     if (!owned.getAsBoolean()) {
+      whenStarted.run();
       return;
     }
     final Reactor reactor = reactor(queue.completionQueueId());
     execute(
         reactor,
-        () -> {
-          final NvmeQueueAgent agent = agent(reactor, queue.completionQueueId());
-          if (agent != null) {
-            agent.startSubmissions(queue);
-          }
-        });
+        () ->
+            afterFence(
+                reactor,
+                queue.completionQueueId(),
+                agent -> {
+                  try {
+                    if (agent != null) {
+                      agent.startSubmissions(queue);
+                    }
+                  } finally {
+                    control.execute(whenStarted);
+                  }
+                }));
+  }
+
+  /**
+   * Does something with a ring's agent, null when there is none that can be trusted, as soon as the
+   * dead owner's requests have let go of its disks. Reactor thread.
+   */
+  private void afterFence(
+      final Reactor reactor, final int completionQueueId, final Consumer<NvmeQueueAgent> action) {
+    final Ring ring = reactor.rings().find(sessionId(), completionQueueId);
+    if (ring != null && ring.state == Ring.State.FENCED) {
+      execute(reactor, () -> afterFence(reactor, completionQueueId, action));
+    } else {
+      action.accept(agent(reactor, completionQueueId));
+    }
   }
 
   @Override
@@ -497,8 +509,9 @@ final class ReactorQueues implements SessionQueues, QueueReports {
     }
 
     @Override
-    public void complete(final AdminOutcome outcome, final Runnable whenJournalled) {
-      final Runnable store = outcome.image() == null ? () -> {} : storing(outcome.image());
+    public void complete(
+        final byte[] image, final AdminOutcome outcome, final Runnable whenJournalled) {
+      final Runnable store = image == null ? () -> {} : storing(image);
       if (outcome.isOutstanding()) {
         execute(
             reactor(ADMIN_QUEUE),
