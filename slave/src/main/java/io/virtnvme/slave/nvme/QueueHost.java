@@ -41,8 +41,8 @@ public interface QueueHost {
   /**
    * Starts a submission queue that the committed image has, as {@link #startCompletionQueue} does;
    * its completion queue was started before. Its commands are fetched from now on. What is inflight
-   * in the admin queue's journal is handed to {@link NvmeController#execute}, in fetch order, before
-   * {@code whenStarted}.
+   * in the admin queue's journal is handed to {@link NvmeController#execute}, in fetch order,
+   * before {@code whenStarted}.
    *
    * @param whenStarted also when it could not be started, after {@link NvmeController#fail}
    */
