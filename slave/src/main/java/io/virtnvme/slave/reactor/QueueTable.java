@@ -4,7 +4,6 @@ import io.virtnvme.slave.nvme.ControllerArea;
 import io.virtnvme.slave.nvme.ControllerImage;
 import io.virtnvme.slave.nvme.ControllerState;
 import io.virtnvme.slave.nvme.SubmissionQueue;
-import java.util.List;
 
 /**
  * The queues that the image has which was given to the reactors last: finds out what the next image
@@ -12,9 +11,6 @@ import java.util.List;
  */
 final class QueueTable {
   static final int NONE = -1;
-
-  private static final ControllerState EMPTY =
-      new ControllerState(List.of(), List.of(), 0, 0, false);
 
   private final ControllerArea area;
   private ControllerState state;
@@ -24,19 +20,22 @@ final class QueueTable {
     this.area = area;
   }
 
+  /** Null before the first image. */
   ControllerState state() {
     if (state == null) {
       final byte[] image = area.image();
-      state = image == null ? EMPTY : ControllerImage.decode(image);
+      state = image == null ? null : ControllerImage.decode(image);
     }
     return state;
   }
 
   /** The completion queue of a submission queue, or {@link #NONE}. */
   int completionQueueOf(final int submissionQueueId) {
-    for (final SubmissionQueue queue : state().submissionQueues()) {
-      if (queue.queueId() == submissionQueueId) {
-        return queue.completionQueueId();
+    if (state() != null) {
+      for (final SubmissionQueue queue : state.submissionQueues()) {
+        if (queue.queueId() == submissionQueueId) {
+          return queue.completionQueueId();
+        }
       }
     }
     return NONE;
@@ -48,6 +47,11 @@ final class QueueTable {
   boolean advance(final ControllerState next) {
     final ControllerState before = state();
     state = next;
-    return !next.equals(before);
+    return before == null
+        || !next.completionQueues().equals(before.completionQueues())
+        || !next.submissionQueues().equals(before.submissionQueues())
+        || next.shadowDoorbellAddress() != before.shadowDoorbellAddress()
+        || next.eventIndexAddress() != before.eventIndexAddress()
+        || next.isWriteCacheOn() != before.isWriteCacheOn();
   }
 }
