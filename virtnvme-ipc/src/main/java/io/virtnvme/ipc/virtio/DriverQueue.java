@@ -72,6 +72,18 @@ public interface DriverQueue {
   int poll();
 
   /**
+   * Whether the device has finished something since this was asked last; takes nothing. A packed
+   * ring is looked at where {@link #poll} goes on: what lies behind an untaken request shows later.
+   */
+  boolean hasAdvanced();
+
+  /**
+   * Whether the device has finished everything that was published. A packed ring shows that only
+   * once all of it was taken.
+   */
+  boolean isDeviceIdle();
+
+  /**
    * Status byte of a request: a {@link BlkRequest} status, or {@link BlkRequest#STATUS_NONE} before
    * the device wrote it.
    */
