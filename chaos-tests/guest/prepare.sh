@@ -1,7 +1,7 @@
 #!/bin/bash
 # Makes what a test guest boots from: OUTDIR/vmlinux (a stock Debian kernel as a plain ELF file) and OUTDIR/initramfs.cpio
-# (busybox, fio, e2fsprogs, kernel modules and ./init). Both are plain on purpose: unpacking inside an emulated processor
-# costs more than the whole boot.
+# (busybox, fio, e2fsprogs, nvme-cli, kernel modules and ./init). Both are plain on purpose: unpacking inside an emulated
+# processor costs more than the whole boot. And what it runs in, where the system's QEMU does not do: see newer-qemu.sh.
 #
 # usage: prepare.sh [OUTDIR]       default: ../target/guest beside this file
 #
@@ -15,8 +15,8 @@ out=$(cd "$out" && pwd)
 exec 9>"$out/lock"
 flock 9
 
-packages=(qemu-system-x86 qemu-utils fio busybox-static cpio kmod e2fsprogs util-linux lz4 xz-utils zstd)
-programs=(fio mkfs.ext4 e2fsck tune2fs blkdiscard blockdev fstrim)
+packages=(qemu-system-x86 qemu-utils fio busybox-static cpio kmod e2fsprogs util-linux nvme-cli lz4 xz-utils zstd)
+programs=(fio mkfs.ext4 e2fsck tune2fs blkdiscard blockdev fstrim nvme)
 modules=(virtio_pci virtio_blk virtio_console crc32c_intel)
 kernels=(linux-image-cloud-amd64 linux-image-amd64)
 
@@ -134,6 +134,7 @@ build_initramfs() {
     (cd "$root" && find . -print0 | LC_ALL=C sort -z | cpio --quiet --null -o -H newc -R 0:0) >"$work/initramfs.cpio"
 }
 
+"$here/newer-qemu.sh" "$out"
 if [ -s "$out/stamp" ] && [ -s "$out/vmlinux" ] && [ -s "$out/initramfs.cpio" ] \
     && [ "$(head -n 1 "$out/stamp")" = "$(fingerprint 2>/dev/null)" ]; then
     exit 0

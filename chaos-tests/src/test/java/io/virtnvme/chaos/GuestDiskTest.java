@@ -2,14 +2,10 @@ package io.virtnvme.chaos;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.virtnvme.chaos.guest.CommandResult;
 import io.virtnvme.chaos.guest.FioJob;
-import io.virtnvme.chaos.guest.FioResult;
-import io.virtnvme.chaos.guest.Guest;
-import io.virtnvme.chaos.guest.GuestDiedException;
 import io.virtnvme.chaos.guest.RequiresGuest;
 import io.virtnvme.chaos.guest.Running;
 import java.io.IOException;
@@ -34,9 +30,6 @@ final class GuestDiskTest {
 
   /** The host's file system may need blocks of its own to describe a hole. */
   private static final int EXTENT_KIB_MAX = 64;
-
-  private static final int KILLS_PER_START = 3;
-  private static final int START_MS = 2500;
 
   @RegisterExtension final GuestRig rig = new GuestRig();
 
@@ -163,49 +156,16 @@ final class GuestDiskTest {
 
   @Test
   void shouldComeUpFromAResetWhoseSlavesAreKilled() {
-    startAnew(rig.guest()::reset);
+    restart().during(rig.guest()::reset);
   }
 
   @Test
   void shouldComeUpFromARebootWhoseSlavesAreKilled() {
-    startAnew(rig.guest()::reboot);
+    restart().during(rig.guest()::reboot);
   }
 
-  /** How a guest starts anew; the argument is what happens meanwhile. */
-  private interface Start {
-    void run(Runnable meanwhile);
-  }
-
-  /**
-   * With requests in flight: the firmware sets up one queue of the disk and gives it back, then the
-   * kernel sets up both; slaves die all along.
-   */
-  private void startAnew(final Start start) {
-    final Guest guest = rig.guest();
-    final FioJob.Builder kept = FioJob.mixedVerify("/dev/vdb").region("64m", "16m");
-    final FioResult written =
-        guest.start(kept.option("do_verify", "0").build()).await(GuestRig.LONG);
-    assertEquals(0, written.errors(), written::toString);
-    final Running<FioResult> cut =
-        guest.start(FioJob.mixedVerify("/dev/vda").region("0", "32m").loops(50).build());
-    rig.awaitProgress(List.of(MEM));
-    start.run(
-        () -> {
-          for (int i = 0; i < KILLS_PER_START; i++) {
-            rig.killSlave(i == 0 ? 1 : 0, START_MS / KILLS_PER_START);
-          }
-        });
-    assertThrows(GuestDiedException.class, () -> cut.await(GuestRig.SHORT));
-    final FioResult verified =
-        guest
-            .start(kept.option("do_verify", "1").option("verify_only", "1").build())
-            .await(GuestRig.LONG);
-    assertEquals(0, verified.errors(), verified::toString);
-    assertEquals(16L << 20, verified.readBytes());
-    final FioRounds.Total after =
-        new FioRounds(guest, FioJob.mixedVerify("/dev/vda").region("0", "16m").build()).finish();
-    assertEquals(0, after.errors(), after::toString);
-    assertEquals(List.of(), guest.complaints());
+  private GuestRestart restart() {
+    return new GuestRestart(rig, MEM, "/dev/vda", "/dev/vdb");
   }
 
   private Path imageOf(final String bdev) {

@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.virtnvme.chaos.guest.CommandResult;
-import io.virtnvme.chaos.guest.Disk;
 import io.virtnvme.chaos.guest.FioJob;
 import io.virtnvme.chaos.guest.Guest;
 import io.virtnvme.chaos.guest.RequiresGuest;
@@ -30,7 +29,6 @@ abstract class GuestKillCampaign {
   private static final String MEM = "mem0";
   private static final String FILE = "file0";
   private static final List<String> BDEVS = List.of(MEM, FILE);
-  private static final List<String> DEVICES = List.of("/dev/vda", "/dev/vdb");
   private static final int DISK_MIB = 128;
   private static final int INSTANT_MS_MAX = 1200;
   private static final int MASTER_AWAY_MS_MAX = 400;
@@ -47,15 +45,17 @@ abstract class GuestKillCampaign {
     MASTER,
     /** The slave while there is no master. */
     MASTER_THEN_SLAVE,
-    EVERYTHING
+    EVERYTHING,
+    /** Nothing dies: slaves move to another build. */
+    UPGRADE
   }
 
   @RegisterExtension final GuestRig rig = new GuestRig();
 
-  private final boolean packed;
+  private final GuestFrontEnd frontEnd;
 
-  GuestKillCampaign(final boolean packed) {
-    this.packed = packed;
+  GuestKillCampaign(final GuestFrontEnd frontEnd) {
+    this.frontEnd = frontEnd;
   }
 
   @BeforeAll
@@ -66,26 +66,16 @@ abstract class GuestKillCampaign {
         "bdev_malloc_create",
         Json.of("name", MEM, "block_size", 512, "num_blocks", DISK_MIB * 2048));
     pair.createFileDisk(FILE, DISK_MIB * 256);
-    final List<Disk> disks = new ArrayList<>();
-    for (final String bdev : BDEVS) {
-      pair.createController(bdev, bdev, packed);
-      disks.add(packed ? rig.disk(bdev).packed() : rig.disk(bdev));
-    }
-    final Guest guest = rig.boot(disks);
-    for (final String device : List.of("vda", "vdb")) {
-      assertEquals(packed, guest.hasFeature(device, GuestRig.FEATURE_RING_PACKED), device);
-      final String queues = "ls /sys/block/" + device + "/mq | wc -l";
-      assertEquals("2", guest.run(queues, GuestRig.SHORT).orThrow(), device);
-    }
+    frontEnd.boot(rig, BDEVS);
   }
 
   @Test
   void shouldCompleteAndVerifyAllIoWhateverIsKilled() {
     final Guest guest = rig.guest();
     final List<Blow> plan = plan();
-    System.out.println("guest campaign: packed=" + packed + " seed=" + rig.seed() + " " + plan);
+    System.out.println("guest campaign: " + frontEnd.name() + " seed=" + rig.seed() + " " + plan);
     final List<FioRounds> rounds =
-        DEVICES.stream()
+        frontEnd.devices().stream()
             .map(
                 d ->
                     new FioRounds(guest, FioJob.mixedVerify(d).region("0", "32m").loops(3).build()))
@@ -129,10 +119,14 @@ abstract class GuestKillCampaign {
                     List.of(Blow.SLAVE_AND_STANDBY),
                     Collections.nCopies(2, Blow.MASTER),
                     List.of(Blow.MASTER_THEN_SLAVE),
-                    List.of(Blow.EVERYTHING))
+                    frontEnd.reconnects() ? List.of(Blow.EVERYTHING) : List.<Blow>of())
                 .flatMap(List::stream)
                 .toList());
     Collections.shuffle(plan, rig.random());
+    if (!frontEnd.reconnects()) {
+      // Last, since what comes after it runs on the other build.
+      plan.add(Blow.UPGRADE);
+    }
     return plan;
   }
 
@@ -161,6 +155,7 @@ abstract class GuestKillCampaign {
         pair.startMaster();
       }
       case EVERYTHING -> rig.killEverything(INSTANT_MS_MAX);
+      case UPGRADE -> rig.upgrade(INSTANT_MS_MAX);
       default -> throw new IllegalStateException("no such blow: " + blow);
     }
   }
@@ -175,8 +170,8 @@ abstract class GuestKillCampaign {
 
   private void report(final List<FioRounds.Total> totals) {
     System.out.println(
-        "guest campaign: packed="
-            + packed
+        "guest campaign: "
+            + frontEnd.name()
             + " takeovers seen="
             + rig.recoveries().size()
             + " resubmitted="
@@ -188,7 +183,7 @@ abstract class GuestKillCampaign {
   }
 
   private void assertStillUsable() {
-    for (final String device : DEVICES) {
+    for (final String device : frontEnd.devices()) {
       final FioJob job = FioJob.mixedVerify(device).region("32m", "16m").build();
       final FioRounds.Total total = new FioRounds(rig.guest(), job).finish();
       assertEquals(0, total.errors(), total::toString);
@@ -198,7 +193,7 @@ abstract class GuestKillCampaign {
   @Test
   void shouldKeepAnExt4TreeThroughKills() {
     final Guest guest = rig.guest();
-    for (final String device : DEVICES) {
+    for (final String device : frontEnd.devices()) {
       guest
           .run("mkfs.ext4 -q -F " + device + " && mount " + device + " /mnt", GuestRig.LONG)
           .orThrow();

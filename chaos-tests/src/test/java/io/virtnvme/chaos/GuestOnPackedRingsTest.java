@@ -3,6 +3,6 @@ package io.virtnvme.chaos;
 /** The campaign on packed virtqueues. */
 final class GuestOnPackedRingsTest extends GuestKillCampaign {
   GuestOnPackedRingsTest() {
-    super(true);
+    super(new GuestFrontEnd.Virtio(true));
   }
 }

@@ -3,6 +3,6 @@ package io.virtnvme.chaos;
 /** The campaign on split virtqueues. */
 final class GuestOnSplitRingsTest extends GuestKillCampaign {
   GuestOnSplitRingsTest() {
-    super(false);
+    super(new GuestFrontEnd.Virtio(false));
   }
 }

@@ -18,6 +18,7 @@ import java.util.Random;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.Consumer;
 import org.junit.jupiter.api.extension.AfterAllCallback;
 import org.junit.jupiter.api.extension.AfterTestExecutionCallback;
 import org.junit.jupiter.api.extension.ExtensionContext;
@@ -35,14 +36,22 @@ final class GuestRig implements AfterTestExecutionCallback, AfterAllCallback {
   private static final long FILL_NS = TimeUnit.MILLISECONDS.toNanos(80);
   private static final int BUSY_MS = 4;
   private static final long BUSY_NS_MAX = 250_000;
+
+  /** A standby warms up beside a guest on two cores. */
+  private static final List<String> UPGRADE_OPTIONS =
+      List.of("--warm-limit", "120", "--slaves-only");
+
   private static final Duration PROGRESS_LIMIT = Duration.ofSeconds(60);
 
   private final long seed = Long.getLong("virtnvme.seed", System.nanoTime());
   private final Random random = new Random(seed);
   private final Map<Long, JsonNode> recoveries = new TreeMap<>();
   private Path directory;
+  private Path guestDirectory;
+  private int guestCount;
   private Pair pair;
   private Guest guest;
+  private OtherInstallation other;
   private int deadPid;
 
   /** Starts the pair; disks and the guest are next. */
@@ -59,12 +68,27 @@ final class GuestRig implements AfterTestExecutionCallback, AfterAllCallback {
 
   /** Boots a guest with these disks once the pair is warm. */
   Guest boot(final List<Disk> disks) {
-    pair.activePidWithStandbys(1, 0);
+    return boot(builder -> disks.forEach(builder::disk));
+  }
+
+  /** Boots a guest with what is plugged in once the pair is warm; the one before must be gone. */
+  Guest boot(final Consumer<GuestBuilder> plugIn) {
+    pair.activePidWithStandbys(1, deadPid);
     final GuestImages images = GuestImages.in(GuestImages.defaultDirectory());
-    final GuestBuilder builder = Guest.builder(images, directory.resolve("g"));
-    disks.forEach(builder::disk);
+    guestDirectory = directory.resolve("g" + guestCount++);
+    final GuestBuilder builder = Guest.builder(images, guestDirectory);
+    plugIn.accept(builder);
     guest = builder.boot();
     return guest;
+  }
+
+  /** A directory of its own for the socket of an NVMe subsystem. */
+  Path newListenerDirectory(final String name) {
+    try {
+      return Files.createDirectory(directory.resolve(name));
+    } catch (final IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 
   /** A disk at a controller's socket; it connects again when everything on our side has died. */
@@ -151,6 +175,14 @@ final class GuestRig implements AfterTestExecutionCallback, AfterAllCallback {
     pair.startMaster();
   }
 
+  /** Moves the slaves to another build, which is there until the rig ends. */
+  void upgrade(final int limitMs) {
+    awaitSlave(1);
+    other = OtherInstallation.with(OtherInstallation.VERSION, List.of());
+    pauseAtRandom(limitMs);
+    Upgrading.run(pair, other.path(), UPGRADE_OPTIONS).result();
+  }
+
   /** The master forgets what it saw when it dies. */
   void rememberRecoveries() {
     pair.recoveries().forEach(node -> recoveries.put(node.path("time_ms").asLong(), node));
@@ -199,7 +231,7 @@ final class GuestRig implements AfterTestExecutionCallback, AfterAllCallback {
       }
       if (guest != null) {
         for (final String log : List.of("command", "qemu.log", "console.log")) {
-          Files.copy(directory.resolve("g").resolve(log), target.resolve(log));
+          Files.copy(guestDirectory.resolve(log), target.resolve(log));
         }
         Files.writeString(target.resolve("dmesg"), guest.dmesg());
       }
@@ -221,6 +253,9 @@ final class GuestRig implements AfterTestExecutionCallback, AfterAllCallback {
           pair.close();
         }
       } finally {
+        if (other != null) {
+          other.close();
+        }
         if (directory != null) {
           Leftovers.delete(directory);
         }

@@ -12,8 +12,9 @@ public final class GuestBuilder {
   private final GuestImages images;
   private final Path directory;
   private final List<Disk> disks = new ArrayList<>();
+  private final List<NvmeDisk> nvmeDisks = new ArrayList<>();
   private final List<String> extraArguments = new ArrayList<>();
-  private String qemuProgram = "qemu-system-x86_64";
+  private String qemuProgram = "";
   private String kernelParameters = "";
   private int memoryMiB = 512;
   private boolean hugePages;
@@ -30,6 +31,12 @@ public final class GuestBuilder {
   /** Adds a disk: the first is {@code /dev/vda} in the guest. */
   public GuestBuilder disk(final Disk disk) {
     disks.add(disk);
+    return this;
+  }
+
+  /** Adds an NVMe controller: the first is {@code /dev/nvme0} in the guest. */
+  public GuestBuilder nvmeDisk(final NvmeDisk disk) {
+    nvmeDisks.add(disk);
     return this;
   }
 
@@ -84,7 +91,10 @@ public final class GuestBuilder {
     return this;
   }
 
-  /** Another QEMU than the one in PATH. */
+  /**
+   * Another QEMU than the one in PATH, or than {@link GuestImages#newerQemu} for a guest with an
+   * NVMe controller.
+   */
   public GuestBuilder qemu(final String program) {
     qemuProgram = program;
     return this;
@@ -135,6 +145,7 @@ public final class GuestBuilder {
   GuestBuilder copyWithDisks(final List<Disk> otherDisks) {
     final GuestBuilder copy = new GuestBuilder(images, directory);
     copy.disks.addAll(otherDisks);
+    copy.nvmeDisks.addAll(nvmeDisks);
     copy.extraArguments.addAll(extraArguments);
     copy.qemuProgram = qemuProgram;
     copy.kernelParameters = kernelParameters;
@@ -151,7 +162,7 @@ public final class GuestBuilder {
     final List<String> line = new ArrayList<>();
     final String hugetlb = hugePages ? ",hugetlb=on,hugetlbsize=2M" : "";
     line.addAll(
-        List.of(qemuProgram, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"));
+        List.of(qemuOrUsual(), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"));
     line.addAll(
         List.of("-M", "q35,memory-backend=mem", "-accel", "tcg,thread=multi", "-cpu", "max"));
     line.addAll(List.of("-smp", Integer.toString(cpuCount), "-m", memoryMiB + "M"));
@@ -192,8 +203,18 @@ public final class GuestBuilder {
     for (int i = 0; i < disks.size(); i++) {
       line.addAll(disks.get(i).arguments("disk" + i));
     }
+    for (int i = 0; i < nvmeDisks.size(); i++) {
+      line.addAll(nvmeDisks.get(i).arguments("nvme" + i));
+    }
     line.addAll(extraArguments);
     return line;
+  }
+
+  private String qemuOrUsual() {
+    if (!qemuProgram.isEmpty()) {
+      return qemuProgram;
+    }
+    return nvmeDisks.isEmpty() ? "qemu-system-x86_64" : images.newerQemu().toString();
   }
 
   /**

@@ -7,12 +7,15 @@ import java.time.Duration;
 import java.util.List;
 
 /**
- * The two files a guest boots from, as {@code guest/prepare.sh} makes them.
+ * The two files a guest boots from and a QEMU for those that need one, as {@code guest/prepare.sh}
+ * makes them.
  *
  * @param vmlinux the kernel as an ELF file with a PVH entry, which QEMU starts without unpacking
  * @param initramfs the uncompressed cpio archive with the agent, fio and the tools
+ * @param newerQemu the program of a QEMU that has {@code vfio-user-pci}; guests that do not need it
+ *     run in the system's
  */
-public record GuestImages(Path vmlinux, Path initramfs) {
+public record GuestImages(Path vmlinux, Path initramfs, Path newerQemu) {
   /** System property that names the prepared folder. */
   public static final String DIRECTORY_PROPERTY = "virtnvme.guest.dir";
 
@@ -40,8 +43,11 @@ public record GuestImages(Path vmlinux, Path initramfs) {
    */
   public static GuestImages in(final Path directory) {
     final GuestImages images =
-        new GuestImages(directory.resolve("vmlinux"), directory.resolve("initramfs.cpio"));
-    for (final Path file : List.of(images.vmlinux, images.initramfs)) {
+        new GuestImages(
+            directory.resolve("vmlinux"),
+            directory.resolve("initramfs.cpio"),
+            directory.resolve("newer-qemu/qemu-system-x86_64"));
+    for (final Path file : List.of(images.vmlinux, images.initramfs, images.newerQemu)) {
       if (!Files.isReadable(file)) {
         throw new IllegalStateException(
             "guest image is missing: " + file + "; run chaos-tests/guest/prepare.sh " + directory);
@@ -51,7 +57,7 @@ public record GuestImages(Path vmlinux, Path initramfs) {
   }
 
   /**
-   * Makes the images where they are missing or out of date; takes some 6 s the first time, then
+   * Makes the images where they are missing or out of date; takes some 20 s the first time, then
    * 0.05 s. The script installs packages, so it needs root or a password-less sudo.
    *
    * @param directory where the images go
