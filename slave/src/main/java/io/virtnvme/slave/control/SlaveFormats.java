@@ -2,6 +2,8 @@ package io.virtnvme.slave.control;
 
 import io.virtnvme.ipc.relay.FormatVersions;
 import io.virtnvme.ipc.relay.FormatVersions.FormatVersion;
+import io.virtnvme.journal.NvmeCqJournalDescriptor;
+import io.virtnvme.journal.NvmeSqJournalDescriptor;
 import io.virtnvme.journal.PackedInflightDescriptor;
 import io.virtnvme.journal.SplitInflightDescriptor;
 import io.virtnvme.slave.session.SessionRecord;
@@ -18,6 +20,8 @@ public final class SlaveFormats {
             List.of(
                 new FormatVersion("session-record", SessionRecord.VERSION, 0),
                 new FormatVersion("inflight-split", SplitInflightDescriptor.VERSION, 0),
-                new FormatVersion("inflight-packed", PackedInflightDescriptor.VERSION, 0)));
+                new FormatVersion("inflight-packed", PackedInflightDescriptor.VERSION, 0),
+                new FormatVersion("nvme-sq-journal", NvmeSqJournalDescriptor.VERSION, 0),
+                new FormatVersion("nvme-cq-journal", NvmeCqJournalDescriptor.VERSION, 0)));
   }
 }
