@@ -1,375 +1,200 @@
 package io.virtnvme.slave.nvme;
 
-import io.virtnvme.ipc.memory.Mem;
-import io.virtnvme.ipc.segment.BootId;
-import io.virtnvme.ipc.segment.SeatSegment;
-import io.virtnvme.ipc.segment.SegmentDirectory;
-import io.virtnvme.ipc.segment.SessionSegment;
-import io.virtnvme.ipc.sys.Fds;
-import io.virtnvme.ipc.sys.Mapping;
-import io.virtnvme.ipc.sys.Memfd;
-import io.virtnvme.slave.bdev.UringReactorIo;
-import io.virtnvme.slave.reactor.PreparedSession;
-import io.virtnvme.slave.reactor.ReactorEvents;
-import io.virtnvme.slave.reactor.SteppedSeat;
-import io.virtnvme.slave.virtqueue.GuestMemory;
-import io.virtnvme.slave.virtqueue.MemoryRegion;
-import java.nio.file.Path;
-import java.util.ArrayDeque;
-import java.util.ArrayList;
-import java.util.HashMap;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.List;
-import java.util.Map;
-import java.util.Random;
+import java.util.UUID;
 
 /**
- * A whole controller without processes: what outlives a slave (area, doorbells, guest memory), a
- * slave with two reactors and a control thread, all stepped in one thread, and a driver that works
- * by registers and admin commands. A slave can be dropped at any step and another one made.
+ * A controller with fake reactors, driven as a driver does. Numbers of the specification are
+ * written out: nothing here is taken from the code under test.
  */
-final class ControllerRig implements AutoCloseable {
-  static final int REACTORS = 2;
-  static final long SESSION = 4;
-  static final long GUEST = 0x10_0000;
-  static final int ADMIN_ENTRIES = 8;
-  static final int ENTRIES = 16;
-  private static final int PAGE = 4096;
-  private static final int PAGES = 256;
-  private static final int STEPS_MAX = 20_000;
+final class ControllerRig {
+  static final ControllerConfig CONFIG =
+      new ControllerConfig(
+          "nqn.2024-01.io.virtnvme:disk0",
+          "SER1",
+          "virtnvme disk",
+          1,
+          0x1B36,
+          0x1AF4,
+          64,
+          1024,
+          65,
+          32);
+  static final Namespace DISK_1 = disk(1, 1000, 512);
+  static final Namespace DISK_2 = disk(2, 2000, 4096);
+  static final long ASQ = 0x10000;
+  static final long ACQ = 0x20000;
+  static final int CC_ENABLE = 0x0046_0001;
+  static final int CC_DISABLE = 0x0046_0000;
 
-  /** A completion as the driver reads it. */
-  record Completion(int queueId, int commandId, int status, int result) {}
+  final FakeQueueHost host = new FakeQueueHost();
+  NvmeController controller;
+  List<Namespace> namespaces = List.of(DISK_1, DISK_2);
+  long nowMs = 1_000_000;
+  IoTotals totals = IoTotals.NONE;
+  private int nextCommandId = 7;
 
-  /** A driver's completion queue. */
-  private final class Taken {
-    final int id;
-    final int entries;
-    final long host;
-    int head;
-    int phase = 1;
-
-    Taken(final int id, final int entries, final long host) {
-      this.id = id;
-      this.entries = entries;
-      this.host = host;
-    }
-
-    Completion poll() {
-      final long entry = host + head * 16L;
-      final int last = Mem.getIntAcquire(entry + 12);
-      if ((last >>> 16 & 1) != phase) {
-        return null;
-      }
-      head++;
-      if (head == entries) {
-        head = 0;
-        phase ^= 1;
-      }
-      Mem.putIntRelease(doorbells + id * 8L + 4, head);
-      return new Completion(
-          Mem.getInt(entry + 8) >>> 16, last & 0xFFFF, last >>> 17, Mem.getInt(entry));
-    }
+  ControllerRig() {
+    controller = make(null);
+    controller.resume();
+    host.settle();
   }
 
-  /** One process. */
-  final class Slave implements ReactorEvents, QueueEvents, AutoCloseable {
-    final ArrayDeque<Runnable> tasks = new ArrayDeque<>();
-    final SteppedSeat seat;
-    final SessionQueues queues;
-    private final long[] seatBlocks = new long[REACTORS];
-    NvmeController controller;
-    final List<String> failures = new ArrayList<>();
-
-    Slave() {
-      for (int i = 0; i < REACTORS; i++) {
-        seatBlocks[i] = Mem.allocate(SeatSegment.REACTOR_LENGTH);
-      }
-      seat = new SteppedSeat(seatBlocks, UringReactorIo::new, this);
-      queues =
-          seat.queues(
-              new SessionParts(
-                  SESSION,
-                  area,
-                  doorbells,
-                  true,
-                  4,
-                  segment,
-                  memory,
-                  new int[] {-1, -1, -1, -1},
-                  List.of(NvmeRig.volume(1, disk))),
-              this);
-    }
-
-    void prepare() {
-      seat.prepare(new PreparedSession(SESSION, segment.applying(), segment, queues.prepared()));
-    }
-
-    /** Takes the seat, as a standby or as a new process. */
-    void takeOver() {
-      for (int i = 0; i < REACTORS; i++) {
-        seat.takeOver(i);
-      }
-      tasks.add(
-          () -> {
-            controller =
-                new NvmeController(
-                    new ControllerConfig(
-                        "nqn.2014-08.org.nvmexpress:test", "1", "m", 1, 1, 1, 8, 64, 4, 4),
-                    List.of(NvmeRig.volume(1, disk).namespace()),
-                    area.image(),
-                    queues,
-                    queues::totals,
-                    () -> 1);
-            controller.resume();
-          });
-    }
-
-    void step() {
-      for (int i = 0; i < REACTORS; i++) {
-        seat.doWork(i, 1);
-      }
-      runTasks();
-    }
-
-    void runTasks() {
-      for (int left = tasks.size(); left > 0; left--) {
-        tasks.poll().run();
-      }
-    }
-
-    @Override
-    public void onAdminRequest(final AdminRequest request) {
-      controller.execute(request);
-    }
-
-    @Override
-    public void onDoorbellFault(final DoorbellFault fault) {
-      controller.doorbellFault(fault);
-    }
-
-    @Override
-    public void onCommandFailed(final CommandError error, final Runnable whenLogged) {
-      controller.commandFailed(error, whenLogged);
-    }
-
-    @Override
-    public void onSeatOwned(final int seatId) {}
-
-    @Override
-    public void onTakeoverMeasured(final int seatId) {}
-
-    @Override
-    public void onSessionFailed(final long sessionId, final String reason) {
-      failures.add(reason);
-      tasks.add(() -> controller.fail(reason));
-    }
-
-    @Override
-    public void onSeatReleased(final int seatId) {}
-
-    @Override
-    public void execute(final Runnable task) {
-      tasks.add(task);
-    }
-
-    @Override
-    public void onFatal(final Throwable error) {
-      throw new AssertionError(error);
-    }
-
-    @Override
-    public void close() {
-      seat.close();
-      for (final long block : seatBlocks) {
-        Mem.free(block);
-      }
-    }
+  static Namespace disk(final int id, final long blocks, final int blockBytes) {
+    return new Namespace(
+        id,
+        blocks,
+        blockBytes,
+        false,
+        new UUID(0x0011_2233_4455_4677L, 0x8899_AABB_CCDD_EE00L + id));
   }
 
-  final int areaFd = Memfd.create("area", ControllerAreaDescriptor.LENGTH);
-  final Mapping areaMapping = Mapping.map(areaFd, 0, ControllerAreaDescriptor.LENGTH);
-  final ControllerArea area = new ControllerArea(areaMapping.address());
-  final long doorbells = Mem.allocate(PAGE);
-  final NvmeTestDisk disk = new NvmeTestDisk(1 << 20, 512);
-  final DmaMemory memory;
-  final SessionSegment segment;
-  private final long block = Mem.allocate((PAGES + 1L) * PAGE);
-  private final long host = (block + PAGE - 1) & -PAGE;
-  private final Map<Integer, TestQueue> submissions = new HashMap<>();
-  private final Map<Integer, Taken> completions = new HashMap<>();
-  private final Map<Integer, Completion> received = new HashMap<>();
-  private int nextId;
-  private int nextPage = 64;
-  Slave slave;
-
-  /** Called before each step. */
-  Runnable beforeStep = () -> {};
-
-  ControllerRig(final Path folder) {
-    area.format(1);
-    final GuestMemory map =
-        GuestMemory.of(List.of(new MemoryRegion(GUEST, GUEST, (long) PAGES * PAGE, host, -1, 0)));
-    memory = new DmaMemory(map, map);
-    segment = SessionSegment.create(new SegmentDirectory(folder, 1, BootId.current()), SESSION);
-    segment.applying(1);
-    slave = new Slave();
-    slave.takeOver();
+  NvmeController make(final byte[] image) {
+    final NvmeController made =
+        new NvmeController(CONFIG, namespaces, image, host, () -> totals, () -> nowMs);
+    host.attach(made);
+    return made;
   }
 
-  long page(final int index) {
-    return GUEST + (long) index * PAGE;
+  /** The slave dies and a successor takes over. */
+  void takeOver() {
+    host.kill();
+    controller = make(host.committed);
+    controller.resume();
   }
 
-  long hostOf(final long guestAddress) {
-    return host + guestAddress - GUEST;
+  void write(final int offset, final int width, final long value) {
+    final boolean[] isDone = new boolean[1];
+    controller.writeRegister(offset, width, value, () -> isDone[0] = true);
+    host.settle();
+    assertTrue(isDone[0], "register write has no end");
   }
 
-  void step() {
-    beforeStep.run();
-    slave.step();
-    for (final Taken queue : completions.values()) {
-      for (Completion next = queue.poll(); next != null; next = queue.poll()) {
-        if (received.put(next.commandId, next) != null) {
-          throw new AssertionError("completed twice: " + next);
-        }
-      }
-    }
+  int csts() {
+    return (int) controller.readRegister(0x1C, 4);
   }
 
-  /** A death: what the disk held has happened or not; another process, prepared if there is one. */
-  void replace(final Slave next, final Random random) {
-    disk.die(random);
-    slave.close();
-    slave = next;
-    slave.takeOver();
+  ControllerRig enable() {
+    write(0x24, 4, 0x001F_001F);
+    write(0x28, 8, ASQ);
+    write(0x30, 8, ACQ);
+    write(0x14, 4, CC_ENABLE);
+    assertEquals(1, csts());
+    return this;
   }
 
-  void writeRegister(final int offset, final int width, final long value) {
-    final boolean[] done = new boolean[1];
-    final Slave[] asked = new Slave[1];
-    for (int i = 0; i < STEPS_MAX; i++) {
-      // The master gives the message to the successor again.
-      if (asked[0] != slave && slave.controller != null) {
-        asked[0] = slave;
-        slave.controller.writeRegister(offset, width, value, () -> done[0] = true);
-      }
-      if (done[0]) {
-        return;
-      }
-      step();
-    }
-    throw new AssertionError("a register write without end: offset=" + offset);
+  /** A command with PRP1 at a valid page. */
+  static ByteBuffer command(final int opcode, final int namespaceId) {
+    return ByteBuffer.allocate(64)
+        .order(ByteOrder.LITTLE_ENDIAN)
+        .put(0, (byte) opcode)
+        .putInt(4, namespaceId)
+        .putLong(24, 0x30000);
   }
 
-  int status() {
-    return slave.controller == null ? -1 : (int) slave.controller.readRegister(0x1C, 4);
+  static ByteBuffer command(
+      final int opcode, final int namespaceId, final int dword10, final int dword11) {
+    return command(opcode, namespaceId).putInt(40, dword10).putInt(44, dword11);
   }
 
-  void awaitStatus(final int mask, final int value) {
-    for (int i = 0; i < STEPS_MAX; i++) {
-      if (status() != -1 && (status() & mask) == value) {
-        return;
-      }
-      step();
-    }
-    throw new AssertionError("CSTS stays 0x" + Integer.toHexString(status()));
+  long submit(final ByteBuffer command) {
+    command.putShort(2, (short) nextCommandId++);
+    return host.submit(bytes(command));
   }
 
-  void enable() {
-    completions.clear();
-    submissions.clear();
-    received.clear();
-    Mem.fill(host, 8 * PAGE, (byte) 0);
-    writeRegister(0x24, 4, (ADMIN_ENTRIES - 1) << 16 | ADMIN_ENTRIES - 1);
-    writeRegister(0x28, 8, page(0));
-    writeRegister(0x30, 8, page(1));
-    writeRegister(0x14, 4, 6 << 16 | 4 << 20 | 1);
-    awaitStatus(1, 1);
-    submissions.put(0, new TestQueue(0, ADMIN_ENTRIES, page(0), host, doorbells));
-    completions.put(0, new Taken(0, ADMIN_ENTRIES, host + PAGE));
+  static byte[] bytes(final ByteBuffer buffer) {
+    final byte[] bytes = new byte[buffer.capacity()];
+    buffer.get(0, bytes);
+    return bytes;
   }
 
-  void disable() {
-    writeRegister(0x14, 4, 6 << 16 | 4 << 20);
-    awaitStatus(1, 0);
+  /** Runs a command to its completion. */
+  FakeQueueHost.Done run(final ByteBuffer command) {
+    host.data = null;
+    final long fetchNumber = submit(command);
+    host.settle();
+    return host.completionOf(fetchNumber);
   }
 
-  TestCommand command(final int opcode, final int namespaceId) {
-    return new TestCommand(opcode, nextId++ & 0xFFFF, namespaceId);
+  /** Runs a command that must succeed; returns dword 0. */
+  int succeed(final ByteBuffer command) {
+    final FakeQueueHost.Done done = run(command);
+    assertEquals("0", Integer.toHexString(done.status()));
+    return done.result();
   }
 
-  void submit(final int queueId, final TestCommand command) {
-    submissions.get(queueId).add(command);
-    submissions.get(queueId).ring();
+  /** Runs a command that must succeed with data. */
+  ByteBuffer read(final ByteBuffer command) {
+    succeed(command);
+    return ByteBuffer.wrap(host.data).order(ByteOrder.LITTLE_ENDIAN);
   }
 
-  Completion take(final TestCommand command) {
-    return received.remove(command.dwords[0] >>> 16);
+  /**
+   * Runs a command that must be refused: with do-not-retry and more, and an entry on top of the
+   * error log that says where.
+   */
+  void refuse(final ByteBuffer command, final int typeAndCode, final int location) {
+    final FakeQueueHost.Done done = run(command);
+    assertEquals(
+        Integer.toHexString(0x6000 | typeAndCode), Integer.toHexString(done.status()), "status");
+    assertEquals(0, done.result());
+    final CommandError error = controller.state().errors().entries().get(0);
+    assertEquals(done.status(), error.status());
+    assertEquals(Integer.toHexString(location), Integer.toHexString(error.location()), "location");
+    assertEquals(command.getShort(2), (short) error.commandId());
+    assertEquals(command.getInt(4), error.namespaceId());
+    assertEquals(0, error.queueId());
   }
 
-  boolean isDone(final TestCommand command) {
-    return received.containsKey(command.dwords[0] >>> 16);
+  void createQueuePair(final int id) {
+    succeed(createCq(id, 64, id));
+    succeed(createSq(id, 64, id));
   }
 
-  Completion await(final TestCommand command) {
-    for (int i = 0; i < STEPS_MAX; i++) {
-      if (isDone(command)) {
-        return take(command);
-      }
-      step();
-    }
-    throw new AssertionError(
-        "no completion: dword0=0x"
-            + Integer.toHexString(command.dwords[0])
-            + " failures="
-            + slave.failures);
+  static ByteBuffer createCq(final int id, final int entries, final int vector) {
+    return command(5, 0, (entries - 1) << 16 | id, vector << 16 | 3)
+        .putLong(24, 0x100000 + id * 0x10000L);
   }
 
-  Completion run(final int queueId, final TestCommand command) {
-    submit(queueId, command);
-    return await(command);
+  static ByteBuffer createSq(final int id, final int entries, final int completionQueueId) {
+    return command(1, 0, (entries - 1) << 16 | id, completionQueueId << 16 | 1)
+        .putLong(24, 0x2000000 + id * 0x10000L);
   }
 
-  int createCompletionQueue(final int id) {
-    final long address = page(nextPage++);
-    Mem.fill(hostOf(address), PAGE, (byte) 0);
-    final Completion completion =
-        run(0, command(5, 0).prps(address, 0).dword(10, (ENTRIES - 1) << 16 | id).dword(11, 1));
-    completions.put(id, new Taken(id, ENTRIES, hostOf(address)));
-    return completion.status;
+  static ByteBuffer deleteSq(final int id) {
+    return command(0, 0, id, 0);
   }
 
-  int createSubmissionQueue(final int id, final int completionId) {
-    final long address = page(nextPage++);
-    final Completion completion =
-        run(
-            0,
-            command(1, 0)
-                .prps(address, 0)
-                .dword(10, (ENTRIES - 1) << 16 | id)
-                .dword(11, completionId << 16 | 1));
-    submissions.put(id, new TestQueue(id, ENTRIES, address, hostOf(address), doorbells));
-    return completion.status;
+  static ByteBuffer deleteCq(final int id) {
+    return command(4, 0, id, 0);
   }
 
-  int deleteSubmissionQueue(final int id) {
-    return run(0, command(0, 0).dword(10, id)).status;
+  static ByteBuffer identify(final int cns, final int namespaceId) {
+    return command(6, namespaceId, cns, 0);
   }
 
-  int deleteCompletionQueue(final int id) {
-    final int status = run(0, command(4, 0).dword(10, id)).status;
-    completions.remove(id);
-    return status;
+  static ByteBuffer getLog(final int id, final int lengthBytes, final boolean isRetaining) {
+    return command(
+        2,
+        -1,
+        (lengthBytes / 4 - 1) << 16 | (isRetaining ? 0x8000 : 0) | id,
+        (lengthBytes / 4 - 1) >>> 16);
   }
 
-  @Override
-  public void close() {
-    slave.close();
-    disk.close();
-    segment.close();
-    Mem.free(block);
-    Mem.free(doorbells);
-    areaMapping.close();
-    Fds.close(areaFd);
+  static ByteBuffer getFeature(final int id, final int select) {
+    return command(0xA, 0, select << 8 | id, 0);
+  }
+
+  static ByteBuffer setFeature(final int id, final int value) {
+    return command(9, 0, id, value);
+  }
+
+  static ByteBuffer eventRequest() {
+    return command(0xC, 0);
   }
 }

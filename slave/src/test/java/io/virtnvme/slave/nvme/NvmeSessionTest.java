@@ -29,11 +29,11 @@ class NvmeSessionTest {
 
   @TempDir Path folder;
   private final Random random = new Random(23);
-  private ControllerRig rig;
+  private SessionRig rig;
 
   @BeforeEach
   void open() {
-    rig = new ControllerRig(folder);
+    rig = new SessionRig(folder);
   }
 
   @AfterEach
@@ -96,14 +96,14 @@ class NvmeSessionTest {
     }
     rig.step();
     rig.step();
-    final ControllerRig.Slave standby = rig.new Slave();
+    final SessionRig.Slave standby = rig.new Slave();
     standby.prepare();
     rig.disk.room(-1);
     rig.disk.die(random);
     rig.slave.close();
     rig.slave = standby;
     // Without the control thread: the rings run before it is heard of.
-    for (int i = 0; i < ControllerRig.REACTORS; i++) {
+    for (int i = 0; i < SessionRig.REACTORS; i++) {
       standby.seat.takeOver(i);
     }
     assertEquals(4, standby.seat.ringCount());
@@ -119,7 +119,7 @@ class NvmeSessionTest {
   @Test
   void shouldStartFromTheImageWhenThePreparedRingsAreOutOfDate() {
     rig.enable();
-    final ControllerRig.Slave standby = rig.new Slave();
+    final SessionRig.Slave standby = rig.new Slave();
     standby.prepare();
     assertEquals(0, rig.createCompletionQueue(1));
     assertEquals(0, rig.createSubmissionQueue(1, 1));
@@ -137,7 +137,7 @@ class NvmeSessionTest {
   @Test
   void shouldKeepPreparedRingsWhenOnlyOtherPartsOfTheImageChange() {
     bringUp();
-    final ControllerRig.Slave standby = rig.new Slave();
+    final SessionRig.Slave standby = rig.new Slave();
     standby.prepare();
     assertEquals(0, rig.run(0, rig.command(GET_FEATURES, 0).dword(10, 7)).status());
     assertEquals(0, rig.run(0, rig.command(SET_FEATURES, 0).dword(10, 11).dword(11, 0)).status());
@@ -164,7 +164,7 @@ class NvmeSessionTest {
     assertFalse(rig.isDone(event));
     // A tail outside the queue is an error event.
     Mem.putInt(rig.doorbells + 8, 5000);
-    final ControllerRig.Completion told = rig.await(event);
+    final SessionRig.Completion told = rig.await(event);
     assertEquals(0, told.status());
     assertEquals(0x0001_0100, told.result(), "error log, invalid doorbell value, error event");
   }
@@ -179,7 +179,7 @@ class NvmeSessionTest {
     rig.submit(0, rig.command(EVENT, 0));
     rig.step();
     rig.step();
-    final ControllerRig.Slave slave = rig.slave;
+    final SessionRig.Slave slave = rig.slave;
     final boolean[] done = new boolean[1];
     slave.controller.writeRegister(0x14, 4, 6 << 16 | 4 << 20, () -> done[0] = true);
     for (int i = 0; i < 20; i++) {
@@ -227,7 +227,7 @@ class NvmeSessionTest {
           // Not so often that nothing can ever end.
           if (steps[0] % (period + 12 * (deaths[0] % 2)) == 0) {
             deaths[0]++;
-            final ControllerRig.Slave next = rig.new Slave();
+            final SessionRig.Slave next = rig.new Slave();
             if (random.nextBoolean()) {
               next.prepare();
             }
