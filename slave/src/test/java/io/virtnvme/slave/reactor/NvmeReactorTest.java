@@ -31,6 +31,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** NVMe queues on a reactor, stepped by hand and on a thread of its own. */
 class NvmeReactorTest implements ReactorEvents {
   private static final int CYCLES_MAX = 100_000;
+  private static final long LIMIT_NS = 20_000_000_000L;
 
   @TempDir Path folder;
   private final long seatBlock = Mem.allocate(SeatSegment.REACTOR_LENGTH);
@@ -72,7 +73,9 @@ class NvmeReactorTest implements ReactorEvents {
 
   private void serve(final NvmeWarmUpGuest guest, final int commandCount) {
     int reaped = 0;
-    for (int i = 0; i < CYCLES_MAX && (reaped < commandCount || guest.inFlightCount() > 0); i++) {
+    final long beginNs = System.nanoTime();
+    while ((reaped < commandCount || guest.inFlightCount() > 0)
+        && System.nanoTime() - beginNs < LIMIT_NS) {
       if (reaped < commandCount) {
         guest.send(WarmUpGuest.DEPTH - guest.inFlightCount());
       }
