@@ -159,8 +159,7 @@ class NvmeBadFrontEndTest {
                       & ControllerRegisters.CSTS_CFS)
                   != 0);
       final VfioUserClientException refused =
-          assertThrows(
-              VfioUserClientException.class, () -> client.unmapDma(0x10_0000, 4096));
+          assertThrows(VfioUserClientException.class, () -> client.unmapDma(0x10_0000, 4096));
       assertEquals(Errno.ENOENT, refused.errno());
       // A reset makes it a controller again.
       client.write(PciRegion.BAR0, ControllerRegisters.CC_OFFSET, 4, 0);
