@@ -6,6 +6,7 @@ import io.virtnvme.journal.NvmeCqJournalDescriptor;
 import io.virtnvme.journal.NvmeSqJournalDescriptor;
 import io.virtnvme.journal.PackedInflightDescriptor;
 import io.virtnvme.journal.SplitInflightDescriptor;
+import io.virtnvme.slave.nvme.ControllerImage;
 import io.virtnvme.slave.session.SessionRecord;
 import java.util.List;
 
@@ -22,6 +23,7 @@ public final class SlaveFormats {
                 new FormatVersion("inflight-split", SplitInflightDescriptor.VERSION, 0),
                 new FormatVersion("inflight-packed", PackedInflightDescriptor.VERSION, 0),
                 new FormatVersion("nvme-sq-journal", NvmeSqJournalDescriptor.VERSION, 0),
-                new FormatVersion("nvme-cq-journal", NvmeCqJournalDescriptor.VERSION, 0)));
+                new FormatVersion("nvme-cq-journal", NvmeCqJournalDescriptor.VERSION, 0),
+                new FormatVersion("nvme-controller-image", ControllerImage.VERSION, 0)));
   }
 }
