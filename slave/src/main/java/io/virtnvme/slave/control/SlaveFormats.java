@@ -7,6 +7,7 @@ import io.virtnvme.journal.NvmeSqJournalDescriptor;
 import io.virtnvme.journal.PackedInflightDescriptor;
 import io.virtnvme.journal.SplitInflightDescriptor;
 import io.virtnvme.slave.nvme.ControllerAreaDescriptor;
+import io.virtnvme.slave.nvme.ControllerImage;
 import io.virtnvme.slave.session.SessionRecord;
 import io.virtnvme.slave.vfio.VfioRecord;
 import java.util.List;
@@ -26,6 +27,7 @@ public final class SlaveFormats {
                 new FormatVersion("inflight-packed", PackedInflightDescriptor.VERSION, 0),
                 new FormatVersion("nvme-controller-area", ControllerAreaDescriptor.VERSION, 0),
                 new FormatVersion("nvme-sq-journal", NvmeSqJournalDescriptor.VERSION, 0),
-                new FormatVersion("nvme-cq-journal", NvmeCqJournalDescriptor.VERSION, 0)));
+                new FormatVersion("nvme-cq-journal", NvmeCqJournalDescriptor.VERSION, 0),
+                new FormatVersion("nvme-controller-image", ControllerImage.VERSION, 0)));
   }
 }

@@ -6,6 +6,7 @@ import io.virtnvme.ipc.nvme.SubmissionEntry;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
+import java.util.Iterator;
 import java.util.List;
 import java.util.function.LongSupplier;
 import java.util.function.Supplier;
@@ -86,8 +87,44 @@ final class AdminQueue {
     isStarting = false;
     isRunning = true;
     handedOver.clear();
+    answerEventRequests();
     pump();
     tell();
+  }
+
+  /**
+   * Answers the requests for events that were executed already and are handed over again. The image
+   * must say which one was told until the journal does, so nothing else is told before.
+   */
+  private void answerEventRequests() {
+    final EventState events = keeper.state().events();
+    AdminRequest told = null;
+    for (final Iterator<AdminRequest> again = waiting.iterator(); again.hasNext(); ) {
+      final AdminRequest request = again.next();
+      if (events.isOutstanding(request.fetchNumber())) {
+        again.remove();
+        request.complete(null, new AdminOutcome(Status.SUCCESS, 0, true), () -> {});
+      } else if (events.isTold(request.fetchNumber())) {
+        again.remove();
+        told = request;
+      }
+    }
+    if (told != null) {
+      isTelling = true;
+      told.complete(
+          null,
+          new AdminOutcome(Status.SUCCESS, events.completed().result(), false),
+          whenTold(epoch));
+    }
+  }
+
+  private Runnable whenTold(final int begun) {
+    return () -> {
+      if (begun == epoch) {
+        isTelling = false;
+        tell();
+      }
+    };
   }
 
   void execute(final AdminRequest request) {
@@ -120,14 +157,7 @@ final class AdminQueue {
   private void begin(final AdminRequest request) {
     final ControllerState state = keeper.state();
     final long fetchNumber = request.fetchNumber();
-    final EventState.Completed told = state.events().completed();
-    if (told != null && told.fetchNumber() == fetchNumber) {
-      // The image must say so until the journal does: nothing else is told meanwhile.
-      isTelling = true;
-      answer(request, null, new AdminOutcome(Status.SUCCESS, told.result(), false));
-    } else if (state.events().isOutstanding(fetchNumber)) {
-      answer(request, null, new AdminOutcome(Status.SUCCESS, 0, true));
-    } else if (state.executed() != null && fetchNumber == state.executed().fetchNumber()) {
+    if (state.executed() != null && fetchNumber == state.executed().fetchNumber()) {
       answer(
           request,
           null,
@@ -237,25 +267,17 @@ final class AdminQueue {
         () -> {
           if (begun == epoch) {
             isBusy = false;
-            if (isTold(request)) {
-              isTelling = false;
-            }
             tell();
             pump();
           }
         });
   }
 
-  private boolean isTold(final AdminRequest request) {
-    final EventState.Completed told = keeper.state().events().completed();
-    return told != null && told.fetchNumber() == request.fetchNumber();
-  }
-
   /** Tells the next event, if there is one and a request for it, and none is being told. */
   void tell() {
     final ControllerState state = keeper.state();
     final EventType event = state.events().next();
-    if (!isRunning || isTelling || event == null || waiting.stream().anyMatch(this::isTold)) {
+    if (!isRunning || isTelling || event == null) {
       return;
     }
     final int begun = epoch;
@@ -263,15 +285,7 @@ final class AdminQueue {
     final EventState events = state.events().telling(event);
     final byte[] image = keeper.keep(state.with(events));
     host.completeEvent(
-        image,
-        events.completed().fetchNumber(),
-        events.completed().result(),
-        () -> {
-          if (begun == epoch) {
-            isTelling = false;
-            tell();
-          }
-        });
+        image, events.completed().fetchNumber(), events.completed().result(), whenTold(begun));
   }
 
   private Decision decide(final AdminCommand command) {

@@ -30,6 +30,10 @@ record EventState(
     return outstanding.contains(fetchNumber);
   }
 
+  boolean isTold(final long fetchNumber) {
+    return completed != null && completed.fetchNumber() == fetchNumber;
+  }
+
   EventState withRequest(final long fetchNumber) {
     final List<Long> requests = new ArrayList<>(outstanding);
     requests.add(fetchNumber);

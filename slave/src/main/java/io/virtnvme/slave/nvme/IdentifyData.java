@@ -148,7 +148,7 @@ final class IdentifyData {
             | IdentifyController.ONCS_SELECT
             | IdentifyController.ONCS_VERIFY);
     data[IdentifyController.WRITE_CACHE_OFFSET] =
-        (byte) (IdentifyController.VWC_PRESENT | IdentifyController.VWC_NO_FLUSH_ALL);
+        (byte) (IdentifyController.VWC_PRESENT | IdentifyController.VWC_FLUSH_ALL);
     LittleEndian.putInt(
         data,
         IdentifyController.SGL_SUPPORT_OFFSET,

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 
@@ -49,21 +50,29 @@ class ControllerCrashTest {
           run -> run.submit(ControllerRig.command(0xFF, 0)),
           Run::reset);
 
-  /** The script with a death before step {@code killAt}, counted over the whole of it. */
+  /**
+   * The script with a death before step {@code killAt}, counted over the whole of it, and another
+   * one {@code killAgainAfter} steps later.
+   */
   private static final class Run {
     private final ControllerRig rig = new ControllerRig();
     private final List<List<FakeQueueHost.Done>> completions = new ArrayList<>();
+    private final List<Integer> statuses = new ArrayList<>();
+    private final int killAgainAfter;
     private int untilKill;
+    private int killCount;
     private int stepCount;
 
-    Run(final int killAt) {
+    Run(final int killAt, final int killAgainAfter) {
       untilKill = killAt;
+      this.killAgainAfter = killAgainAfter;
     }
 
     /** Does what is left to be done; false when the slave died over it. */
     private boolean settle() {
       while (rig.host.hasSteps()) {
         if (untilKill-- == 0) {
+          untilKill = killCount++ == 0 ? killAgainAfter : Integer.MAX_VALUE;
           rig.takeOver();
           return false;
         }
@@ -111,22 +120,93 @@ class ControllerCrashTest {
       for (final Action action : SCRIPT) {
         action.run(this);
         completions.add(List.copyOf(rig.host.completions));
+        statuses.add(rig.csts());
       }
       return this;
     }
   }
 
+  private static final int NEVER = Integer.MAX_VALUE;
+
+  /** As many steps as it takes to go on with anything that a dead slave left. */
+  private static final int TAKEOVER_STEPS = 25;
+
   @Test
   void shouldEndTheSameWhereverTheSlaveDies() {
-    final Run whole = new Run(Integer.MAX_VALUE).run();
+    final Run whole = new Run(NEVER, NEVER).run();
     assertTrue(whole.stepCount > SCRIPT.size(), "steps=" + whole.stepCount);
     for (int killAt = 0; killAt < whole.stepCount; killAt++) {
-      final Run run = new Run(killAt).run();
-      assertEquals(whole.completions, run.completions, "killed before step " + killAt);
-      assertArrayEquals(
-          whole.rig.host.committed, run.rig.host.committed, "killed before step " + killAt);
-      assertEquals(whole.rig.host.isWriteCacheOn, run.rig.host.isWriteCacheOn);
+      check(whole, killAt, NEVER);
     }
+  }
+
+  @Test
+  void shouldEndTheSameWhereverItsSuccessorDiesToo() {
+    final Run whole = new Run(NEVER, NEVER).run();
+    for (int killAt = 0; killAt < whole.stepCount; killAt++) {
+      for (int again = 0; again < TAKEOVER_STEPS; again++) {
+        check(whole, killAt, again);
+      }
+    }
+  }
+
+  private static void check(final Run whole, final int killAt, final int killAgainAfter) {
+    final Run run = new Run(killAt, killAgainAfter).run();
+    final String where = "killed before step " + killAt + " and after " + killAgainAfter + " more";
+    for (int i = 0; i < SCRIPT.size(); i++) {
+      assertEquals(whole.completions.get(i), run.completions.get(i), where + ", action " + i);
+      assertEquals(whole.statuses.get(i), run.statuses.get(i), where + ", CSTS, action " + i);
+    }
+    assertArrayEquals(whole.rig.host.committed, run.rig.host.committed, where);
+    assertEquals(whole.rig.host.isWriteCacheOn, run.rig.host.isWriteCacheOn, where);
+  }
+
+  /** Both at once: which request gets which event depends on when the slave dies, no more. */
+  @Test
+  void shouldTellTwoEventsOnceEachWhereverTheSlaveDies() {
+    int steps = 1;
+    for (int killAt = 0; killAt < steps; killAt++) {
+      final Run run = new Run(NEVER, NEVER);
+      final ControllerRig rig = run.rig.enable();
+      rig.succeed(ControllerRig.setFeature(0xB, 0x102));
+      final long first = rig.submit(ControllerRig.eventRequest());
+      final long second = rig.submit(ControllerRig.eventRequest());
+      rig.host.settle();
+      run.stepCount = 0;
+      run.untilKill = killAt;
+      final long feature = rig.submit(ControllerRig.setFeature(4, 200));
+      run.namespaces(List.of(ControllerRig.DISK_1));
+      steps = Math.max(steps, run.stepCount);
+      assertEquals(0, rig.host.completionOf(feature).status());
+      assertEquals(
+          Set.of(0x0004_0002, 0x0002_0101),
+          Set.of(rig.host.completionOf(first).result(), rig.host.completionOf(second).result()),
+          "killed before step " + killAt);
+    }
+    assertTrue(steps > 8, "steps=" + steps);
+  }
+
+  /** A driver that takes no completions: the image must not forget one that waits for room. */
+  @Test
+  void shouldTellOneEventAfterTheOther() {
+    final ControllerRig rig = new ControllerRig().enable();
+    rig.succeed(ControllerRig.setFeature(0xB, 0x102));
+    final long first = rig.submit(ControllerRig.eventRequest());
+    final long second = rig.submit(ControllerRig.eventRequest());
+    rig.host.settle();
+    rig.host.isFull = true;
+    rig.controller.doorbellFault(DoorbellFault.INVALID_VALUE);
+    rig.namespaces = List.of(ControllerRig.DISK_1);
+    rig.controller.namespaces(rig.namespaces, () -> {});
+    rig.host.settle();
+    rig.takeOver();
+    rig.host.settle();
+    rig.takeOver();
+    rig.host.settle();
+    rig.host.makeRoom();
+    rig.host.settle();
+    assertEquals(0x0001_0100, rig.host.completionOf(first).result());
+    assertEquals(0x0004_0002, rig.host.completionOf(second).result());
   }
 
   @Test

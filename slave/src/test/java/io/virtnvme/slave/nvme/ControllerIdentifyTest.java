@@ -68,7 +68,7 @@ class ControllerIdentifyTest {
     assertEquals(0x9D, data.getShort(520), "ONCS");
     assertEquals(0, data.getShort(522));
     assertEquals(0, data.get(524));
-    assertEquals(5, data.get(525), "VWC");
+    assertEquals(7, data.get(525), "VWC: Flush for one or all namespaces");
     assertZero(data, 526, 536);
     assertEquals(0x50001, data.getInt(536), "SGLS");
     assertZero(data, 540, 768);

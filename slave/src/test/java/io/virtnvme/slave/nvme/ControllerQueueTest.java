@@ -2,9 +2,11 @@ package io.virtnvme.slave.nvme;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.ByteBuffer;
+import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -187,6 +189,21 @@ class ControllerQueueTest {
     assertEquals(0, rig.host.completionOf(second).status());
     assertEquals(0, rig.host.completionOf(third).status());
     assertFalse(rig.host.submissionQueues.containsKey(1));
+  }
+
+  @Test
+  void shouldForgetWhatWasBegunBeforeAReset() {
+    rig.createQueuePair(1);
+    rig.host.completions.clear();
+    for (final ByteBuffer command :
+        List.of(ControllerRig.deleteSq(1), ControllerRig.identify(1, 0))) {
+      rig.submit(command);
+      rig.controller.writeRegister(0x14, 4, ControllerRig.CC_DISABLE, () -> {});
+      rig.host.settle();
+      assertTrue(rig.host.completions.isEmpty());
+      assertNull(rig.controller.state().executed());
+      rig.enable();
+    }
   }
 
   @Test

@@ -39,7 +39,12 @@ final class FakeQueueHost implements QueueHost {
   byte[] committed;
   int transferStatus = Status.SUCCESS;
   boolean isWriteCacheOn = true;
+
+  /** The driver makes no room in its admin completion queue. */
+  boolean isFull;
+
   private final Deque<Runnable> steps = new ArrayDeque<>();
+  private final List<Runnable> held = new ArrayList<>();
   private long nextFetchNumber;
   private long adminCreation;
   private NvmeController controller;
@@ -65,6 +70,7 @@ final class FakeQueueHost implements QueueHost {
   /** The process dies: queues stand still, calls are lost. */
   void kill() {
     steps.clear();
+    held.clear();
     completionQueues.clear();
     submissionQueues.clear();
     controller = null;
@@ -90,6 +96,21 @@ final class FakeQueueHost implements QueueHost {
   private void publish(final long fetchNumber, final int status, final int result) {
     assertNotNull(inflight.remove(fetchNumber), "not inflight: " + fetchNumber);
     completions.add(new Done(fetchNumber, status, result));
+  }
+
+  private void whenRoom(final Runnable publishing) {
+    if (isFull) {
+      held.add(publishing);
+    } else {
+      publishing.run();
+    }
+  }
+
+  /** The driver has taken what is in its completion queue. */
+  void makeRoom() {
+    isFull = false;
+    steps.addAll(held);
+    held.clear();
   }
 
   private final class Request implements AdminRequest {
@@ -128,13 +149,17 @@ final class FakeQueueHost implements QueueHost {
       if (image != null) {
         steps.add(() -> committed = image);
       }
+      if (outcome.isOutstanding()) {
+        steps.add(whenJournalled);
+        return;
+      }
       steps.add(
-          () -> {
-            if (!outcome.isOutstanding()) {
-              publish(fetchNumber, outcome.status(), outcome.result());
-            }
-            steps.add(whenJournalled);
-          });
+          () ->
+              whenRoom(
+                  () -> {
+                    publish(fetchNumber, outcome.status(), outcome.result());
+                    steps.add(whenJournalled);
+                  }));
     }
   }
 
@@ -228,12 +253,14 @@ final class FakeQueueHost implements QueueHost {
       final byte[] image, final long fetchNumber, final int result, final Runnable whenJournalled) {
     steps.add(() -> committed = image);
     steps.add(
-        () -> {
-          if (inflight.containsKey(fetchNumber)) {
-            publish(fetchNumber, Status.SUCCESS, result);
-          }
-          steps.add(whenJournalled);
-        });
+        () ->
+            whenRoom(
+                () -> {
+                  if (inflight.containsKey(fetchNumber)) {
+                    publish(fetchNumber, Status.SUCCESS, result);
+                  }
+                  steps.add(whenJournalled);
+                }));
   }
 
   @Override

@@ -93,8 +93,8 @@ public final class IdentifyController {
   /** VWC: there is a volatile write cache. */
   public static final int VWC_PRESENT = 1;
 
-  /** VWC: Flush of all namespaces at once is refused. */
-  public static final int VWC_NO_FLUSH_ALL = 2 << 1;
+  /** VWC: a Flush may be for all namespaces at once. */
+  public static final int VWC_FLUSH_ALL = 3 << 1;
 
   /** SGLS: SGLs for I/O commands, of any alignment. */
   public static final int SGLS_SUPPORTED = 1;
