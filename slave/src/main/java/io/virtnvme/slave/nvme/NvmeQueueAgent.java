@@ -3,10 +3,7 @@ package io.virtnvme.slave.nvme;
 import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.nvme.Doorbells;
 import io.virtnvme.ipc.segment.SessionSegment.QueueCounter;
-import io.virtnvme.journal.NvmeCqJournal;
 import io.virtnvme.slave.bdev.ReactorIo;
-import io.virtnvme.slave.nvme.NvmeCommandTask.State;
-import io.virtnvme.slave.ring.InPlaceRecovery;
 import io.virtnvme.slave.ring.RingAgent;
 import io.virtnvme.slave.virtqueue.GuestMemory;
 import java.util.ArrayList;
@@ -27,6 +24,7 @@ public final class NvmeQueueAgent implements RingAgent {
   private final QueueContext context;
   private final CompletionRing completion;
   private final CommandRunner runner;
+  private final QueueRecovery recovery;
 
   /** By {@link SubmissionRing#index}; null where one went away. Replaced, never changed. */
   private SubmissionRing[] rings = new SubmissionRing[0];
@@ -38,7 +36,6 @@ public final class NvmeQueueAgent implements RingAgent {
   private int firstToPoll;
   private int stoppingCount;
   private boolean isOpen;
-  private boolean awaitsIdle;
 
   NvmeQueueAgent(final NvmeQueueSetup setup, final ReactorIo io, final int ringSlot) {
     this.context = setup.context();
@@ -48,6 +45,7 @@ public final class NvmeQueueAgent implements RingAgent {
     this.completion = new CompletionRing(setup.completion(), context, setup.callFd());
     this.runner =
         new CommandRunner(setup, completion, io, ringSlot, setup.completion().entryCount());
+    this.recovery = new QueueRecovery(completion, runner, context.reports());
     for (final SubmissionQueue queue : setup.submissions()) {
       add(queue);
     }
@@ -110,109 +108,17 @@ public final class NvmeQueueAgent implements RingAgent {
   }
 
   /**
-   * Opens the journals and takes over what is inflight in them, keeping what this process knows to
-   * be held by a channel, or done: nothing of that at the start. May be called again at any time.
+   * Takes over what is inflight, from a predecessor or from itself; may be called at any time.
    * Signals one interrupt, since the last one may be lost.
    *
    * @return how many commands are run again
    */
   private int open() {
-    requireUsable(completion.open());
-    for (final SubmissionRing ring : present()) {
-      requireUsable(ring.open());
-    }
-    final NvmeCqJournal.Recovery recovery = completion.journal().recover();
-    runner.forgetAll();
-    completion.clearDone();
-    awaitsIdle = false;
-    int resubmitted = 0;
-    for (final SubmissionRing ring : present()) {
-      resubmitted += takeBack(ring);
-      if (recovery.inconsistencyCount() > 0) {
-        ring.counters().onGuestFault();
-      }
-    }
-    takeBackOwnFlush();
-    runner.endRecovery(present());
-    completion.findHead();
+    final int again = recovery.run(present(), admin);
     completion.call().force();
     isOpen = true;
     runner.runDeferred();
-    return resubmitted;
-  }
-
-  private static void requireUsable(final String complaint) {
-    if (complaint != null) {
-      throw new IllegalStateException(complaint);
-    }
-  }
-
-  /** Judges every task of a queue: see {@link InPlaceRecovery}. */
-  private int takeBack(final SubmissionRing ring) {
-    final int[] slots = new int[ring.taskCount()];
-    final int count = ring.journal().inflightSlots(slots);
-    final boolean[] inJournal = new boolean[ring.taskCount()];
-    ring.executingCount = 0;
-    int again = 0;
-    for (int i = 0; i < count; i++) {
-      inJournal[slots[i]] = true;
-      again += takeBack(ring.task(slots[i]), true);
-    }
-    for (int slot = 0; slot < inJournal.length; slot++) {
-      if (!inJournal[slot]) {
-        takeBack(ring.task(slot), false);
-      }
-    }
-    ring.counters().onResubmitted(again);
     return again;
-  }
-
-  private int takeBack(final NvmeCommandTask task, final boolean isInJournal) {
-    final boolean isAdmin = task.ring.queue().queueId() == 0;
-    switch (InPlaceRecovery.decide(task.state.progress(), isInJournal)) {
-      case FREE -> {
-        task.reset(State.FREE);
-        if (task.whenPosted != null) {
-          context.reports().execute(task.whenPosted);
-          task.whenPosted = null;
-        }
-      }
-      case RUN_AGAIN -> {
-        task.reset(State.FETCHED);
-        if (isAdmin) {
-          admin.hand(task);
-        } else {
-          runner.runLater(task);
-        }
-        return 1;
-      }
-      case KEEP -> {
-        task.state = State.SUBMITTED;
-        runner.keep(task, true);
-        awaitsIdle = true;
-      }
-      case ORPHAN -> {
-        task.state = State.ORPHAN;
-        runner.keep(task, false);
-        awaitsIdle = true;
-      }
-      case PUBLISH -> {
-        task.reset(State.DONE);
-        completion.addDone(task);
-      }
-      case FINISH, STAY -> {}
-    }
-    return 0;
-  }
-
-  private void takeBackOwnFlush() {
-    final NvmeCommandTask flush = runner.ownFlush();
-    if (flush.state.isHeld()) {
-      runner.keep(flush, true);
-      awaitsIdle = true;
-    } else if (flush.state != State.FREE) {
-      runner.runLater(flush);
-    }
   }
 
   @Override
@@ -377,41 +283,18 @@ public final class NvmeQueueAgent implements RingAgent {
     if (completion.isMapped()) {
       return open();
     }
-    // The rest is judged when the queue is there again.
-    runner.forgetAll();
-    completion.clearDone();
-    for (final SubmissionRing ring : present()) {
-      ring.executingCount = 0;
-      for (int slot = 0; slot < ring.taskCount(); slot++) {
-        if (ring.task(slot).state.isHeld()) {
-          runner.keep(ring.task(slot), ring.task(slot).state != State.ORPHAN);
-          awaitsIdle = true;
-        }
-      }
-    }
-    takeBackOwnFlush();
-    runner.endRecovery(present());
+    recovery.keepHeld(present());
     return 0;
   }
 
   @Override
   public boolean awaitsIdle() {
-    return awaitsIdle;
+    return recovery.isAnyHeld();
   }
 
   @Override
   public void onChannelIdle() {
-    awaitsIdle = false;
-    for (final SubmissionRing ring : present()) {
-      for (int slot = 0; slot < ring.taskCount(); slot++) {
-        if (ring.task(slot).state.isHeld()) {
-          runner.dropHeld(ring.task(slot));
-        }
-      }
-    }
-    if (runner.ownFlush().state.isHeld()) {
-      runner.dropHeld(runner.ownFlush());
-    }
+    recovery.dropHeld(present());
     runner.runDeferred();
   }
 
