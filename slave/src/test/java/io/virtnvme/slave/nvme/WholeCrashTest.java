@@ -116,8 +116,8 @@ class WholeCrashTest {
     abstract void plan(WholeDriver driver);
   }
 
-  /** What cuts an operation short. */
-  private static final class Cut extends InternalError {
+  /** Death: no handler of faults takes it for one of them. */
+  private static final class Cut extends Error {
     private static final long serialVersionUID = 1L;
   }
 
@@ -171,8 +171,9 @@ class WholeCrashTest {
       storesLeft = first;
       int steps = 0;
       while (!driver.isDone()) {
-        final String left = "steps left: " + driver.stepsLeft() + " " + driver.outstanding();
-        assertTrue(steps++ < STEPS_MAX, () -> "no end: " + left);
+        assertTrue(
+            steps++ < STEPS_MAX,
+            () -> "no end: steps left: " + driver.stepsLeft() + " " + driver.outstanding());
         boolean died = isCut(rig, rig::step);
         while (died) {
           rig.die();
@@ -199,7 +200,7 @@ class WholeCrashTest {
     while (play(life, store, -1)) {
       store++;
     }
-    assertTrue(store > 500, () -> "too few stores");
+    assertTrue(store > 500, "too few stores");
     System.out.println(life + ": cut before each store: states visited=" + (store - 1));
   }
 

@@ -34,6 +34,7 @@ final class WholeDriver {
   private static final long IO_DATA = WholeRig.GUEST + 64L * PAGE;
 
   /** A command without its completion; {@code block} is -1 where no data is moved. */
+  @SuppressWarnings("ArrayRecordComponent") // never changed
   private record Outstanding(int status, int block, byte[] written, Consumer<Integer> whenDone) {}
 
   /** One submission queue. */

@@ -200,16 +200,6 @@ final class WholeRig implements AutoCloseable {
     }
 
     @Override
-    public long lengthBytes() {
-      return (long) BLOCK_COUNT * BLOCK;
-    }
-
-    @Override
-    public int blockBytes() {
-      return BLOCK;
-    }
-
-    @Override
     public BdevDescription description() {
       return new BdevDescription(
           "d", BdevDescription.Kind.MEM, BLOCK, BLOCK_COUNT, "", false, "d");
@@ -357,7 +347,10 @@ final class WholeRig implements AutoCloseable {
         sent.width,
         sent.value,
         () -> {
-          if (slave == asked && message == sent) {
+          if (slave == asked) {
+            if (message == null) {
+              throw new AssertionError("answered twice: " + sent);
+            }
             message = null;
             sent.whenAnswered.run();
           }
