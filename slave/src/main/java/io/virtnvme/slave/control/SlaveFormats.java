@@ -6,7 +6,9 @@ import io.virtnvme.journal.NvmeCqJournalDescriptor;
 import io.virtnvme.journal.NvmeSqJournalDescriptor;
 import io.virtnvme.journal.PackedInflightDescriptor;
 import io.virtnvme.journal.SplitInflightDescriptor;
+import io.virtnvme.slave.nvme.ControllerAreaDescriptor;
 import io.virtnvme.slave.session.SessionRecord;
+import io.virtnvme.slave.vfio.VfioRecord;
 import java.util.List;
 
 /** The formats that a slave of this build reads from its predecessor. Any thread. */
@@ -19,8 +21,10 @@ public final class SlaveFormats {
         .with(
             List.of(
                 new FormatVersion("session-record", SessionRecord.VERSION, 0),
+                new FormatVersion("vfio-session-record", VfioRecord.VERSION, 0),
                 new FormatVersion("inflight-split", SplitInflightDescriptor.VERSION, 0),
                 new FormatVersion("inflight-packed", PackedInflightDescriptor.VERSION, 0),
+                new FormatVersion("nvme-controller-area", ControllerAreaDescriptor.VERSION, 0),
                 new FormatVersion("nvme-sq-journal", NvmeSqJournalDescriptor.VERSION, 0),
                 new FormatVersion("nvme-cq-journal", NvmeCqJournalDescriptor.VERSION, 0)));
   }

@@ -69,11 +69,16 @@ final class NvmeWarmUpGuest implements RehearsalGuest, QueueReports {
   private final boolean sgls;
   private final int areaFd = Memfd.create("warm-up", ControllerAreaDescriptor.LENGTH);
   private final Mapping area = Mapping.map(areaFd, 0, ControllerAreaDescriptor.LENGTH);
-  private final long block = Mem.allocate(GUEST_BYTES + 2L * PAGE);
-  private final long doorbells = (block + PAGE - 1) & -PAGE;
-  private final long memory = doorbells + PAGE;
+  private final long doorbells = Mem.allocate(PAGE);
+
+  /** Its memory; for whoever wants to cut it short. */
+  final int memoryFd = Memfd.create("guest", GUEST_BYTES);
+
+  private final Mapping memoryMapping = Mapping.map(memoryFd, 0, GUEST_BYTES);
+  private final long memory = memoryMapping.address();
   private final GuestMemory map =
-      GuestMemory.of(List.of(new MemoryRegion(GUEST_BASE, GUEST_BASE, GUEST_BYTES, memory, -1, 0)));
+      GuestMemory.of(
+          List.of(new MemoryRegion(GUEST_BASE, GUEST_BASE, GUEST_BYTES, memory, memoryFd, 0)));
   private final int callFd = EventFd.create();
   private final boolean[] mustFail = new boolean[ENTRIES];
   private int tail;
@@ -285,6 +290,8 @@ final class NvmeWarmUpGuest implements RehearsalGuest, QueueReports {
     Fds.close(callFd);
     area.close();
     Fds.close(areaFd);
-    Mem.free(block);
+    memoryMapping.close();
+    Fds.close(memoryFd);
+    Mem.free(doorbells);
   }
 }

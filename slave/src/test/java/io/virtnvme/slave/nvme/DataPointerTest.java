@@ -105,7 +105,8 @@ class DataPointerTest {
     final IovecList list = new IovecList();
     list.begin(memory.list, CAPACITY);
     final int status =
-        new DataPointer().read(command, new DmaMemory(memory.map, memory.map), true, length, list);
+        new DataPointer(memory.trash, TRASH_BYTES)
+            .read(command, new DmaMemory(memory.map, memory.map), true, length, list);
     Mem.free(command);
     if (status != OK) {
       return Walk.failed(status);
