@@ -200,7 +200,7 @@ class WholeCrashTest {
     while (play(life, store, -1)) {
       store++;
     }
-    assertTrue(store > 500, "too few stores");
+    assertTrue(store > 200, "too few stores");
     System.out.println(life + ": cut before each store: states visited=" + (store - 1));
   }
 
