@@ -20,8 +20,8 @@ import java.util.function.Consumer;
 
 /**
  * A driver that sets a controller up, works with it, and takes it down, by the letter of the
- * specifications; and judges: every command is completed once and with the status that it
- * deserves, so none was executed twice where that shows; what was acknowledged stays on the disk.
+ * specifications; and judges: every command is completed once and with the status that it deserves,
+ * so none was executed twice where that shows; what was acknowledged stays on the disk.
  */
 final class WholeDriver {
   static final int ANY_STATUS = -1;
@@ -69,8 +69,7 @@ final class WholeDriver {
     /** Entries up to the reported head are the driver's again, and it writes rubbish there. */
     void moveHead(final int newHead) {
       assertTrue(
-          newHead < size
-              && Math.floorMod(newHead - head, size) <= Math.floorMod(tail - head, size),
+          newHead < size && Math.floorMod(newHead - head, size) <= Math.floorMod(tail - head, size),
           () -> "SQ head of queue " + id + " from " + head + " to " + newHead + " tail " + tail);
       while (head != newHead) {
         Mem.fill(entries + head * 64L, 64, (byte) 0xEE);
@@ -152,8 +151,7 @@ final class WholeDriver {
       final Sq sq = sqs.get(third >>> 16);
       assertNotNull(sq, () -> "completion for a queue that is not there: " + (third >>> 16));
       final Outstanding command = sq.outstanding.remove(last & 0xFFFF);
-      assertNotNull(
-          command, () -> "completed twice, or never submitted: cid=" + (last & 0xFFFF));
+      assertNotNull(command, () -> "completed twice, or never submitted: cid=" + (last & 0xFFFF));
       if (command.status != ANY_STATUS) {
         assertEquals(
             Integer.toHexString(command.status), Integer.toHexString(last >>> 17), "status");
@@ -296,8 +294,7 @@ final class WholeDriver {
           Mem.fill(rig.host(SHADOW), PAGE, (byte) 0);
           Mem.fill(rig.host(EVENT_INDEX), PAGE, (byte) 0);
         });
-    submits(
-        prp(command(0x7C, 0, 0, 0), SHADOW, EVENT_INDEX), 0, true, result -> isShadowed = true);
+    submits(prp(command(0x7C, 0, 0, 0), SHADOW, EVENT_INDEX), 0, true, result -> isShadowed = true);
   }
 
   void createsCompletionQueue(final int id, final int size) {
@@ -314,8 +311,7 @@ final class WholeDriver {
 
   void createsSubmissionQueue(final int id, final int size, final int completionQueueId) {
     submits(
-        prp(
-            command(1, 0, (size - 1) << 16 | id, completionQueueId << 16 | 1), sqAddress(id), 0),
+        prp(command(1, 0, (size - 1) << 16 | id, completionQueueId << 16 | 1), sqAddress(id), 0),
         0,
         true,
         result -> {
@@ -355,8 +351,7 @@ final class WholeDriver {
     for (final Outstanding command : sq.outstanding.values()) {
       if (command.block >= 0) {
         isBusy[command.block] = false;
-        acknowledged[command.block] =
-            command.written == null ? acknowledged[command.block] : null;
+        acknowledged[command.block] = command.written == null ? acknowledged[command.block] : null;
       }
     }
   }
@@ -479,8 +474,7 @@ final class WholeDriver {
   void checkDisk() {
     for (int block = 0; block < acknowledged.length; block++) {
       if (acknowledged[block] != null && !isBusy[block]) {
-        final byte[] actual =
-            Arrays.copyOfRange(rig.disk(), block * BLOCK, (block + 1) * BLOCK);
+        final byte[] actual = Arrays.copyOfRange(rig.disk(), block * BLOCK, (block + 1) * BLOCK);
         assertArrayEquals(acknowledged[block], actual, "block " + block);
       }
     }

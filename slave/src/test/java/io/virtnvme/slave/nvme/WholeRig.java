@@ -201,8 +201,7 @@ final class WholeRig implements AutoCloseable {
 
     @Override
     public BdevDescription description() {
-      return new BdevDescription(
-          "d", BdevDescription.Kind.MEM, BLOCK, BLOCK_COUNT, "", false, "d");
+      return new BdevDescription("d", BdevDescription.Kind.MEM, BLOCK, BLOCK_COUNT, "", false, "d");
     }
 
     @Override
