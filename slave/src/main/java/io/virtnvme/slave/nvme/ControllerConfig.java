@@ -35,6 +35,15 @@ public record ControllerConfig(
   /** Bytes that one command may transfer: MDTS says the same. */
   public static final int TRANSFER_BYTES_MAX = 1 << 20;
 
+  /**
+   * Bytes that one Write Zeroes or Verify may cover: a reactor must not be held up for long. Powers
+   * of two, as the identify data says them.
+   */
+  public static final int WRITE_ZEROES_BYTES_MAX = 16 << 20;
+
+  /** Interrupt vectors of a PCI function at most (MSI-X). */
+  public static final int VECTORS_LIMIT = 2048;
+
   /** Asynchronous Event Requests that may be outstanding: AERL says the same. */
   public static final int EVENT_REQUESTS_MAX = 4;
 
@@ -47,7 +56,7 @@ public record ControllerConfig(
     requireRange("PCI subsystem vendor id", pciSubsystemVendorId, 0, 0xFFFF);
     requireRange("queue pairs", queuePairsMax, 1, QUEUE_PAIRS_LIMIT);
     requireRange("queue entries", queueEntriesMax, 2, QUEUE_ENTRIES_LIMIT);
-    requireRange("vectors", vectorCount, 1, 2048);
+    requireRange("vectors", vectorCount, 1, VECTORS_LIMIT);
     requireRange("greatest namespace id", namespaceIdMax, 1, NAMESPACE_ID_LIMIT);
   }
 

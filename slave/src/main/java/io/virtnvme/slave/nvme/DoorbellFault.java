@@ -3,17 +3,7 @@ package io.virtnvme.slave.nvme;
 /** What a driver did wrong with a doorbell (base specification 2.0, figure 146: error events). */
 public enum DoorbellFault {
   /** A doorbell of a queue that does not exist. */
-  INVALID_REGISTER(0),
+  INVALID_REGISTER,
   /** A value outside the queue, or the one that it had. */
-  INVALID_VALUE(1);
-
-  private final int eventInformation;
-
-  DoorbellFault(final int eventInformation) {
-    this.eventInformation = eventInformation;
-  }
-
-  int eventInformation() {
-    return eventInformation;
-  }
+  INVALID_VALUE
 }

@@ -1,15 +1,38 @@
 package io.virtnvme.slave.nvme;
 
+import io.virtnvme.ipc.nvme.CompletionEntry;
+import io.virtnvme.ipc.nvme.ControllerRegisters;
+import io.virtnvme.ipc.nvme.Doorbells;
+import io.virtnvme.ipc.nvme.IdentifyController;
+import io.virtnvme.ipc.nvme.SubmissionEntry;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.function.LongSupplier;
 import java.util.function.Supplier;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * One NVMe controller: registers, admin commands, events. Decides; {@link QueueHost} does. Control
  * thread only. Callbacks may run inside the call or later.
+ *
+ * <p>Every step that takes time is visible in the image, so a successor goes on with it: CC.EN
+ * cleared with queues left is a reset that waits for them, CC.EN set with CSTS.RDY 0 an admin queue
+ * that is being started, CSTS.SHST says that a shutdown goes on.
  */
 public final class NvmeController {
-  private final ControllerState state;
+  private static final Logger LOG = LoggerFactory.getLogger(NvmeController.class);
+
+  private final ControllerConfig config;
+  private final QueueHost host;
+  private final Registers registers;
+  private final AdminQueue adminQueue;
+  private final byte[] committedImage;
+  private ControllerState state;
+  private int shownStatus;
+  private int epoch;
 
   /**
    * A new controller, or one that goes on from an image. Asks nothing of the host before {@link
@@ -30,24 +53,68 @@ public final class NvmeController {
       final QueueHost host,
       final Supplier<IoTotals> totals,
       final LongSupplier wallClockMs) {
-    state = new ControllerState(List.of(), List.of(), 0, 0, true);
+    this.config = config;
+    this.host = host;
+    this.registers = new Registers(config);
+    this.adminQueue = new AdminQueue(config, host, new Keeper(), totals, wallClockMs);
+    this.committedImage = image;
+    if (image == null) {
+      state = ControllerState.initial(List.of(), wallClockMs.getAsLong());
+    } else {
+      state = ControllerImage.decode(image);
+    }
+    state = withNamespaces(namespaces);
+    shownStatus = state.registers().status();
+  }
+
+  private final class Keeper implements AdminQueue.Keeper {
+    @Override
+    public ControllerState state() {
+      return state;
+    }
+
+    @Override
+    public byte[] keep(final ControllerState newState) {
+      state = newState;
+      return image();
+    }
   }
 
   /**
-   * This process owns the seat: asks the host for all that the image has begun. Starting the queues
-   * of the image is asked for as well.
+   * This process owns the seat: asks the host for all that the image has begun, the queues in the
+   * image included. Called once.
    */
-  public void resume() {}
+  public void resume() {
+    if (committedImage == null || !Arrays.equals(committedImage, image())) {
+      store(() -> {});
+    }
+    if (isStopping()) {
+      stopQueues(() -> {});
+    } else {
+      startQueues();
+    }
+    if (state.registers().shutdownStatus() == ControllerRegisters.CSTS_SHST_OCCURRING) {
+      flush();
+    }
+  }
 
   /**
-   * Reads of BAR0 below the doorbells.
+   * Reads BAR0 below the doorbells; what is no register reads 0.
    *
-   * @param offset in BAR0; what is no register reads 0
+   * @param offset in BAR0
    * @param width bytes, 1..8; more than one register may be covered
    * @return little endian
    */
   public long readRegister(final int offset, final int width) {
-    return offset & width & 0;
+    requireAccess(offset, width);
+    return registers.read(state.registers(), shownStatus, offset, width);
+  }
+
+  private static void requireAccess(final int offset, final int width) {
+    if (offset < 0 || width < 1 || width > Long.BYTES || offset > Integer.MAX_VALUE - width) {
+      throw new IllegalArgumentException(
+          "no register access: offset=" + offset + " width=" + width);
+    }
   }
 
   /**
@@ -61,7 +128,185 @@ public final class NvmeController {
    */
   public void writeRegister(
       final int offset, final int width, final long value, final Runnable whenDone) {
-    whenDone.run();
+    requireAccess(offset, width);
+    if (offset >= Doorbells.BASE_OFFSET) {
+      writeDoorbell(offset - Doorbells.BASE_OFFSET, width, value, whenDone);
+      return;
+    }
+    final RegisterState before = state.registers();
+    RegisterState after = Registers.write(before, offset, width, value);
+    if (after.isEnabled() && isStopping()) {
+      // Base specification 2.0, 3.1.3.5: to be set only when RDY is 0 again.
+      after = after.withCc(after.cc() & ~ControllerRegisters.CC_EN);
+    }
+    if (after.equals(before)) {
+      whenDone.run();
+      return;
+    }
+    state = state.with(after);
+    if (before.isEnabled() && !after.isEnabled()) {
+      disable(whenDone);
+      return;
+    }
+    final boolean isEnabling = !before.isEnabled() && after.isEnabled();
+    if (isEnabling) {
+      state = enabled(state);
+    }
+    final boolean isShuttingDown =
+        after.shutdownNotification() != 0
+            && after.shutdownNotification() != before.shutdownNotification();
+    if (isShuttingDown) {
+      state = state.with(withShutdownStatus(ControllerRegisters.CSTS_SHST_OCCURRING));
+    }
+    final int begun = epoch;
+    store(
+        () -> {
+          whenDone.run();
+          if (isEnabling && begun == epoch) {
+            startQueues();
+          }
+        });
+    if (isShuttingDown) {
+      flush();
+    }
+  }
+
+  private void writeDoorbell(
+      final int offset, final int width, final long value, final Runnable whenDone) {
+    if (width != Doorbells.STRIDE_BYTES
+        || offset % Doorbells.STRIDE_BYTES != 0
+        || !state.registers().isReady()) {
+      whenDone.run();
+      return;
+    }
+    final int queueId = Doorbells.queueId(offset);
+    final boolean exists =
+        Doorbells.isCqHead(offset)
+            ? state.queues().completionQueue(queueId) != null
+            : state.queues().submissionQueue(queueId) != null;
+    if (exists) {
+      host.ringDoorbell(offset, (int) value, whenDone);
+    } else {
+      doorbellFault(DoorbellFault.INVALID_REGISTER);
+      whenDone.run();
+    }
+  }
+
+  /** The state with the admin queues that the registers ask for, or with the fatal status. */
+  private ControllerState enabled(final ControllerState before) {
+    final RegisterState asked = before.registers();
+    final String wrong = wrongWithAdminQueues(asked);
+    if (wrong != null) {
+      LOG.warn("{}: cannot be enabled: {}", config.subsystemNqn(), wrong);
+      return before.with(asked.withStatus(false, true, 0));
+    }
+    final ControllerState fresh = before.reset().with(asked.withStatus(false, false, 0));
+    final QueueTable queues = fresh.queues();
+    return fresh.with(
+        queues
+            .plus(
+                new CompletionQueue(
+                    0, asked.adminCompletionEntries(), asked.acq(), 0, queues.nextCreation()))
+            .plus(
+                new SubmissionQueue(
+                    0, 0, asked.adminSubmissionEntries(), asked.asq(), queues.nextCreation() + 1)));
+  }
+
+  private String wrongWithAdminQueues(final RegisterState asked) {
+    final int cc = asked.cc();
+    final int commandSet =
+        (cc >>> ControllerRegisters.CC_CSS_SHIFT) & ControllerRegisters.CC_CSS_MASK;
+    if (commandSet != ControllerRegisters.CC_CSS_NVM
+        && commandSet != ControllerRegisters.CC_CSS_ADMIN_ONLY) {
+      return "CC.CSS=" + commandSet;
+    }
+    if (((cc >>> ControllerRegisters.CC_MPS_SHIFT) & ControllerRegisters.CC_MPS_MASK) != 0
+        || ((cc >>> ControllerRegisters.CC_AMS_SHIFT) & ControllerRegisters.CC_AMS_MASK) != 0) {
+      return "CC.MPS or CC.AMS is not 0: CC=0x" + Integer.toHexString(cc);
+    }
+    if (asked.adminSubmissionEntries() < 2 || asked.adminCompletionEntries() < 2) {
+      return "an admin queue needs two entries: AQA=0x" + Integer.toHexString(asked.aqa());
+    }
+    final long submissionBytes =
+        (long) asked.adminSubmissionEntries() * SubmissionEntry.ENTRY_LENGTH;
+    final long completionBytes =
+        (long) asked.adminCompletionEntries() * CompletionEntry.ENTRY_LENGTH;
+    if (!host.isReachable(asked.asq(), submissionBytes, false)
+        || !host.isReachable(asked.acq(), completionBytes, true)) {
+      return "an admin queue is not in guest memory: ASQ=0x"
+          + Long.toHexString(asked.asq())
+          + " ACQ=0x"
+          + Long.toHexString(asked.acq());
+    }
+    return null;
+  }
+
+  /** I/O queues first: an admin command that is inflight may be about one of them. */
+  private void startQueues() {
+    if (state.queues().isEmpty()) {
+      return;
+    }
+    final int begun = epoch;
+    for (final CompletionQueue queue : state.completionQueues()) {
+      if (queue.queueId() != 0) {
+        host.startCompletionQueue(queue, () -> {});
+      }
+    }
+    for (final SubmissionQueue queue : state.submissionQueues()) {
+      if (queue.queueId() != 0) {
+        host.startSubmissionQueue(queue, () -> {});
+      }
+    }
+    host.startCompletionQueue(state.queues().completionQueue(0), () -> {});
+    host.startSubmissionQueue(
+        state.queues().submissionQueue(0),
+        () -> {
+          if (begun == epoch) {
+            onAdminStarted();
+          }
+        });
+  }
+
+  private void onAdminStarted() {
+    final RegisterState now = state.registers();
+    if (!now.isReady() && !now.isFatal()) {
+      state = state.with(now.withStatus(true, false, now.shutdownStatus()));
+      store(() -> {});
+    }
+    adminQueue.onStarted();
+  }
+
+  /** CC.EN was cleared, with queues left to stop. */
+  private boolean isStopping() {
+    return !state.registers().isEnabled() && !state.queues().isEmpty();
+  }
+
+  /** CC.EN from 1 to 0: a controller reset. RDY follows when the queues stand still. */
+  private void disable(final Runnable whenDone) {
+    adminQueue.stop();
+    epoch++;
+    if (!isStopping()) {
+      finishStop();
+      store(whenDone);
+      return;
+    }
+    store(whenDone);
+    stopQueues(() -> {});
+  }
+
+  private void stopQueues(final Runnable whenDone) {
+    final int begun = epoch;
+    host.stopAll(
+        () -> {
+          if (begun == epoch) {
+            finishStop();
+            store(whenDone);
+          }
+        });
+  }
+
+  private void finishStop() {
+    state = state.reset().with(state.registers().withStatus(false, false, 0));
   }
 
   /**
@@ -70,13 +315,59 @@ public final class NvmeController {
    * @param whenDone when no reactor touches guest memory any more and the new image is committed
    */
   public void reset(final Runnable whenDone) {
-    whenDone.run();
+    final RegisterState before = state.registers();
+    if (before.isEnabled()
+        && before.isReady()
+        && before.shutdownStatus() != ControllerRegisters.CSTS_SHST_COMPLETE) {
+      state = state.withUnsafeShutdown();
+    }
+    state =
+        state.with(
+            RegisterState.INITIAL.withStatus(
+                before.isReady(), before.isFatal(), before.shutdownStatus()));
+    adminQueue.stop();
+    epoch++;
+    if (isStopping()) {
+      store(() -> {});
+      stopQueues(whenDone);
+    } else {
+      finishStop();
+      store(whenDone);
+    }
+  }
+
+  private RegisterState withShutdownStatus(final int status) {
+    final RegisterState now = state.registers();
+    return now.withStatus(now.isReady(), now.isFatal(), status);
+  }
+
+  private void flush() {
+    host.flush(
+        () -> {
+          if (state.registers().shutdownStatus() == ControllerRegisters.CSTS_SHST_OCCURRING) {
+            state = state.with(withShutdownStatus(ControllerRegisters.CSTS_SHST_COMPLETE));
+            store(() -> {});
+          }
+        });
+  }
+
+  /** Commits the state as it is. CSTS shows only what a successor would know too. */
+  private void store(final Runnable whenCommitted) {
+    final int status = state.registers().status();
+    host.storeImage(
+        image(),
+        () -> {
+          shownStatus = status;
+          whenCommitted.run();
+        });
   }
 
   /**
-   * Executes an admin command, once for each fetch number. Answers later, in the order of calls.
+   * Executes an admin command, once for each fetch number. Answers later, in order of the calls.
    */
-  public void execute(final AdminRequest request) {}
+  public void execute(final AdminRequest request) {
+    adminQueue.execute(request);
+  }
 
   /**
    * The namespaces are these now: what was added, removed or resized is told to the driver.
@@ -84,29 +375,94 @@ public final class NvmeController {
    * @param whenDone when the event is in the committed image
    */
   public void namespaces(final List<Namespace> now, final Runnable whenDone) {
-    whenDone.run();
+    final ControllerState changed = withNamespaces(now);
+    if (changed.equals(state)) {
+      whenDone.run();
+      return;
+    }
+    state = changed;
+    store(whenDone);
+    adminQueue.tell();
+  }
+
+  private ControllerState withNamespaces(final List<Namespace> now) {
+    final List<ShownNamespace> shown = new ArrayList<>(now.size());
+    final List<Integer> changed = new ArrayList<>();
+    int before = 0;
+    for (final Namespace namespace :
+        now.stream().sorted(Comparator.comparingInt(Namespace::id)).toList()) {
+      final String wrong =
+          namespace.id() > config.namespaceIdMax()
+              ? "namespace id=" + namespace.id() + " max=" + config.namespaceIdMax()
+              : namespace.id() == before ? "two namespaces with id " + before : namespace.wrong();
+      if (wrong != null) {
+        throw new IllegalArgumentException(wrong);
+      }
+      before = namespace.id();
+      final ShownNamespace old = state.namespace(namespace.id());
+      if (old == null || !old.namespace().equals(namespace)) {
+        changed.add(namespace.id());
+      }
+      shown.add(new ShownNamespace(namespace, old == null ? 0 : old.errorRecovery()));
+    }
+    for (final ShownNamespace old : state.namespaces()) {
+      if (shown.stream().noneMatch(namespace -> namespace.id() == old.id())) {
+        changed.add(old.id());
+      }
+    }
+    final ControllerState next = state.withNamespaces(List.copyOf(shown));
+    if (changed.isEmpty() || next.queues().isEmpty()) {
+      // A driver that has not enabled the controller yet has been told nothing.
+      return next;
+    }
+    final EventState events = next.events().withChangedNamespaces(changed);
+    final boolean isWanted =
+        (next.features().asyncEvents() & IdentifyController.EVENT_NAMESPACE_CHANGED) != 0;
+    return next.with(isWanted ? events.withEvent(EventType.NAMESPACES_CHANGED) : events);
   }
 
   /** A reactor found a doorbell written wrongly. */
-  public void doorbellFault(final DoorbellFault fault) {}
+  public void doorbellFault(final DoorbellFault fault) {
+    final EventState events =
+        state
+            .events()
+            .withEvent(
+                fault == DoorbellFault.INVALID_REGISTER
+                    ? EventType.INVALID_DOORBELL_REGISTER
+                    : EventType.INVALID_DOORBELL_VALUE);
+    if (state.queues().isEmpty() || events.equals(state.events())) {
+      return;
+    }
+    state = state.with(events);
+    store(() -> {});
+    adminQueue.tell();
+  }
 
   /**
    * A reactor completed a command with an error. The reactor reports no other one of the queue
-   * before {@code whenLogged}, and counts those that it left out.
+   * before {@code whenLogged}.
    */
   public void commandFailed(final CommandError error, final Runnable whenLogged) {
-    whenLogged.run();
+    state = state.with(state.errors().plus(error));
+    store(whenLogged);
   }
 
   /**
    * The controller cannot go on (a queue's memory went away, an admin queue that cannot be):
    * CSTS.CFS until the driver resets it.
    */
-  public void fail(final String reason) {}
+  public void fail(final String reason) {
+    final RegisterState now = state.registers();
+    LOG.warn("{}: fatal: {}", config.subsystemNqn(), reason);
+    if (now.isEnabled() && !now.isFatal()) {
+      state = state.with(now.withStatus(now.isReady(), true, now.shutdownStatus()));
+      store(() -> {});
+    }
+  }
 
   /** The image as it is now, whether committed or not. */
   public byte[] image() {
-    return new byte[0];
+    return ControllerImage.encode(state);
   }
 
   /** The state as it is now, whether committed or not. */

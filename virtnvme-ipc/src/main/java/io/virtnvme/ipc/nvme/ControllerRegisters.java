@@ -22,7 +22,11 @@ import io.virtnvme.ipc.memory.LayoutText;
  *  0x30  +---------------------------------------------------------------+
  *        |                ACQ: admin completion queue (8)                |
  *  0x38  +---------------------------------------------------------------+
- *        |     optional registers, reserved (none is offered, read 0)   ...
+ *        |     optional registers, reserved                             ...
+ *  0x68  +-------------------------------+-------------------------------+
+ *        |  CRTO: ready timeouts         |                               |
+ *        +-------------------------------+-------------------------------+
+ *        |     optional registers, reserved                             ...
  *  0x1000+---------------------------------------------------------------+
  *        |     doorbells: see Doorbells                                 ...
  * </pre>
@@ -39,7 +43,8 @@ public final class ControllerRegisters {
   public static final int AQA_OFFSET = NSSR_OFFSET + Integer.BYTES;
   public static final int ASQ_OFFSET = AQA_OFFSET + Integer.BYTES;
   public static final int ACQ_OFFSET = ASQ_OFFSET + Long.BYTES;
-  public static final int LENGTH = ACQ_OFFSET + Long.BYTES;
+  public static final int CRTO_OFFSET = 0x68;
+  public static final int LENGTH = CRTO_OFFSET + Integer.BYTES;
 
   // CAP.
   /** Entries of an I/O queue at most, 0's based. */
@@ -65,6 +70,9 @@ public final class ControllerRegisters {
 
   public static final int CAP_MPSMAX_SHIFT = 52;
   public static final int CAP_MPS_MASK = 0xF;
+
+  /** CSTS.RDY says that the media are ready too. */
+  public static final long CAP_CRWMS = 1L << 59;
 
   // CC.
   public static final int CC_EN = 1;
@@ -134,6 +142,7 @@ public final class ControllerRegisters {
         .field("AQA", AQA_OFFSET, Integer.BYTES)
         .field("ASQ", ASQ_OFFSET, Long.BYTES)
         .field("ACQ", ACQ_OFFSET, Long.BYTES)
+        .field("CRTO", CRTO_OFFSET, Integer.BYTES)
         .text();
   }
 }

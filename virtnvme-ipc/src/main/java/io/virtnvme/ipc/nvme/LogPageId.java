@@ -8,6 +8,7 @@ public final class LogPageId {
   public static final int FIRMWARE_SLOT = 0x03;
   public static final int CHANGED_NAMESPACES = 0x04;
   public static final int COMMANDS_SUPPORTED_AND_EFFECTS = 0x05;
+  public static final int FEATURES_SUPPORTED_AND_EFFECTS = 0x12;
 
   private LogPageId() {}
 }

@@ -86,7 +86,8 @@ class NvmeLayoutTest {
             36   4  AQA
             40   8  ASQ
             48   8  ACQ
-            56      end
+           104   4  CRTO
+           108      end
         """,
         ControllerRegisters.describe());
     assertEquals(0x1000, Doorbells.BASE_OFFSET);
@@ -96,6 +97,97 @@ class NvmeLayoutTest {
     assertTrue(Doorbells.isCqHead(0x1C));
     assertFalse(Doorbells.isCqHead(0x18));
     assertEquals(0x10400, ControllerRegisters.version(1, 4, 0));
+  }
+
+  @Test
+  void shouldKeepTheLayoutOfIdentifyData() {
+    assertEquals(
+        """
+        identify controller
+             0   2  vid
+             2   2  ssvid
+             4  20  sn
+            24  40  mn
+            64   8  fr
+            77   1  mdts
+            78   2  cntlid
+            80   4  ver
+            92   4  oaes
+           111   1  cntrltype
+           256   2  oacs
+           258   1  acl
+           259   1  aerl
+           260   1  frmw
+           261   1  lpa
+           262   1  elpe
+           263   1  npss
+           266   2  wctemp
+           268   2  cctemp
+           320   2  kas
+           512   1  sqes
+           513   1  cqes
+           516   4  nn
+           520   2  oncs
+           522   2  fuses
+           525   1  vwc
+           526   2  awun
+           528   2  awupf
+           536   4  sgls
+           768 256  subnqn
+          2048  32  psd0
+          4096      end
+        """,
+        IdentifyController.describe());
+    assertEquals(
+        """
+        identify namespace
+             0   8  nsze
+             8   8  ncap
+            16   8  nuse
+            24   1  nsfeat
+            25   1  nlbaf
+            26   1  flbas
+            33   1  dlfeat
+            48  16  nvmcap
+            99   1  nsattr
+           104  16  nguid
+           120   8  eui64
+           128   4  lbaf0
+          4096      end
+        """,
+        IdentifyNamespace.describe());
+  }
+
+  @Test
+  void shouldKeepTheLayoutOfLogPages() {
+    assertEquals(
+        """
+        error information entry
+             0   8  error_count
+             8   2  sqid
+            10   2  cid
+            12   2  status
+            14   2  location
+            16   8  lba
+            24   4  nsid
+            64      end
+        SMART / health log
+             0   1  critical_warning
+             1   2  temperature
+             3   1  spare
+             4   1  spare_threshold
+            32  16  data_units_read
+            48  16  data_units_written
+            64  16  host_reads
+            80  16  host_writes
+           112  16  power_cycles
+           128  16  power_on_hours
+           144  16  unsafe_shutdowns
+           160  16  media_errors
+           176  16  error_entries
+           512      end
+        """,
+        LogPage.describe());
   }
 
   @Test
