@@ -1,5 +1,6 @@
 package io.virtnvme.chaos;
 
+import io.virtnvme.tools.pair.FrontEnd;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -8,21 +9,28 @@ import java.util.List;
  *
  * @param blockCount blocks of 4 KiB, all zero at the start
  * @param queueDepth requests in flight per queue
+ * @param frontEnd what the disk is seen as
  */
-record LoadOptions(int blockCount, int queueCount, int queueDepth, boolean packed, long seed) {
+record LoadOptions(
+    int blockCount, int queueCount, int queueDepth, boolean packed, long seed, FrontEnd frontEnd) {
   static final int BLOCK_COUNT = 8192;
 
   /** Two queues, 16 requests each, split rings. */
   static LoadOptions usual(final long seed) {
-    return new LoadOptions(BLOCK_COUNT, 2, 16, false, seed);
+    return new LoadOptions(BLOCK_COUNT, 2, 16, false, seed, FrontEnd.VHOST);
   }
 
   LoadOptions withPacked(final boolean nowPacked) {
-    return new LoadOptions(blockCount, queueCount, queueDepth, nowPacked, seed);
+    return new LoadOptions(blockCount, queueCount, queueDepth, nowPacked, seed, frontEnd);
+  }
+
+  /** On an NVMe controller. */
+  LoadOptions onNvme() {
+    return new LoadOptions(blockCount, queueCount, queueDepth, false, seed, FrontEnd.NVME);
   }
 
   LoadOptions withQueueDepth(final int depth) {
-    return new LoadOptions(blockCount, queueCount, depth, packed, seed);
+    return new LoadOptions(blockCount, queueCount, depth, packed, seed, frontEnd);
   }
 
   /** For {@code virtnvme load}. */
@@ -30,6 +38,8 @@ record LoadOptions(int blockCount, int queueCount, int queueDepth, boolean packe
     final List<String> arguments =
         new ArrayList<>(
             List.of(
+                "--front-end",
+                frontEnd.name(),
                 "--blocks",
                 Integer.toString(blockCount),
                 "--queue-depth",

@@ -6,6 +6,7 @@ import io.virtnvme.tools.CommandFailedException;
 import io.virtnvme.tools.Main;
 import io.virtnvme.tools.load.ClientProcess;
 import io.virtnvme.tools.load.LoadProgress;
+import io.virtnvme.tools.pair.FrontEnd;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
@@ -37,7 +38,10 @@ final class LoadProcess implements AutoCloseable {
                   Map.of(),
                   pair.path(),
                   "load-" + controller,
-                  Path.of(pair.socket(controller)),
+                  Path.of(
+                      options.frontEnd() == FrontEnd.NVME
+                          ? pair.nvmeSocket(controller)
+                          : pair.socket(controller)),
                   options.arguments()));
       load.awaitIos(1000);
       return load;

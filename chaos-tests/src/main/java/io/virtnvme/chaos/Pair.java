@@ -77,6 +77,19 @@ final class Pair implements AutoCloseable {
     return runDirectory.controllerSocket(controller).toString();
   }
 
+  /** Socket of an NVMe controller that {@link #createNvmeController} made. */
+  String nvmeSocket(final String name) {
+    return nvmeDirectory(name).resolve("cntrl").toString();
+  }
+
+  private Path nvmeDirectory(final String name) {
+    return path().resolve("nvme").resolve(name);
+  }
+
+  static String nqn(final String name) {
+    return "nqn.2024-01.io.virtnvme:" + name;
+  }
+
   /** Starts a master, also after the one before was killed, and returns when it answers. */
   void startMaster() {
     disconnect();
@@ -234,6 +247,32 @@ final class Pair implements AutoCloseable {
     call(
         "vhost_create_blk_controller",
         Json.of("ctrlr", name, "dev_name", bdev, "packed_ring", packed, "num_queues", 2));
+  }
+
+  /**
+   * A subsystem with one listener, and a namespace for each bdev.
+   *
+   * @param mappable the front-end may map the doorbells; the same for every controller of a pair
+   */
+  void createNvmeController(final String name, final boolean mappable, final String... bdevs) {
+    if (call("nvmf_get_transports").isEmpty()) {
+      call(
+          "nvmf_create_transport",
+          Json.of("trtype", "VFIOUSER", "disable_mappable_bar0", !mappable));
+    }
+    call("nvmf_create_subsystem", Json.of("nqn", nqn(name), "allow_any_host", true));
+    for (final String bdev : bdevs) {
+      call(
+          "nvmf_subsystem_add_ns",
+          Json.of("nqn", nqn(name), "namespace", Json.of("bdev_name", bdev)));
+    }
+    call(
+        "nvmf_subsystem_add_listener",
+        Json.of(
+            "nqn",
+            nqn(name),
+            "listen_address",
+            Json.of("trtype", "VFIOUSER", "traddr", nvmeDirectory(name).toString())));
   }
 
   JsonNode recoveries() {

@@ -103,6 +103,11 @@ public final class NvmeSqJournalDescriptor {
     return (intent & INTENT_MASK) != 0;
   }
 
+  /** The lower 48 bits of the index. */
+  static long intentIndex(final long intent) {
+    return intent & INDEX_MASK;
+  }
+
   static int intentStatus(final long intent) {
     return (int) (intent >>> STATUS_SHIFT) & STATUS_MASK;
   }

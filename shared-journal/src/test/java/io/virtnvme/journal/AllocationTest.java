@@ -99,4 +99,39 @@ class AllocationTest {
           });
     }
   }
+
+  @Test
+  void shouldAllocateNothingOnNvmeQueues() {
+    final int sqLength = (int) NvmeSqJournal.regionLength(QUEUE_SIZE);
+    final int ringOffset = 64 + sqLength;
+    try (TestMemory memory = new TestMemory(ringOffset + 16 * QUEUE_SIZE + 64)) {
+      final NvmeCqJournal cq = new NvmeCqJournal(memory.address(), QUEUE_SIZE);
+      final NvmeSqJournal sq = new NvmeSqJournal(memory.address() + 64, 1, QUEUE_SIZE);
+      final long entry = memory.address() + ringOffset + 16 * QUEUE_SIZE;
+      cq.initialise(1);
+      sq.initialise(1);
+      cq.ring(memory.address() + ringOffset);
+      cq.attach(sq);
+      assertAllocatesNothing(
+          () -> {
+            for (int i = 0; i < QUEUE_SIZE / 2; i++) {
+              heads[i] = sq.fetch(entry);
+            }
+            sq.fetchCommit();
+            for (int i = 0; i < QUEUE_SIZE / 4; i++) {
+              cq.post(sq, heads[i], 0, i);
+            }
+            // Died here: entries are published, and not counted.
+            cq.recover();
+            final int count = sq.inflightSlots(heads);
+            for (int i = 0; i < count; i++) {
+              cq.post(sq, heads[i], 0, i);
+            }
+            cq.postCommit();
+            if (cq.validate(1) != null || sq.validate(1) != null || sq.isNew(1)) {
+              throw new IllegalStateException("region broken");
+            }
+          });
+    }
+  }
 }

@@ -15,6 +15,7 @@ import java.time.Instant;
 import java.time.ZoneId;
 import java.time.format.DateTimeFormatter;
 import java.time.temporal.ChronoUnit;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -71,7 +72,7 @@ final class StatusCommand implements Callable<Integer> {
     status.put("run_dir", runDirectory.path().toString());
     status.putNull("master");
     status.put("master_problem", "");
-    for (final String list : List.of("slaves", "bdevs", "controllers", "last_recoveries")) {
+    for (final String list : List.of("slaves", "bdevs", "controllers", "nvme", "last_recoveries")) {
       status.putArray(list);
     }
     try (RpcClient client = runDirectory.connect(TIMEOUT)) {
@@ -125,6 +126,7 @@ final class StatusCommand implements Callable<Integer> {
       printSlaves(out, status.path("slaves"));
       printBdevs(out, status.path("bdevs"));
       printControllers(out, status.path("controllers"));
+      printSubsystems(out, status.path("nvme"));
       printRecoveries(out, status.path("last_recoveries"));
     }
   }
@@ -189,6 +191,25 @@ final class StatusCommand implements Callable<Integer> {
           controller.path("socket").asText());
     }
     table.print(out, "Controllers", "none");
+  }
+
+  private static void printSubsystems(final PrintWriter out, final JsonNode subsystems) {
+    final TextTable table = new TextTable("NVME", "NAMESPACES", "SEAT", "SESSIONS", "SOCKETS");
+    for (final JsonNode subsystem : subsystems) {
+      table.row(
+          subsystem.path("nqn").asText(),
+          words(subsystem.path("namespaces")),
+          subsystem.path("seat").asText(),
+          subsystem.path("sessions").asText(),
+          words(subsystem.path("sockets")));
+    }
+    table.print(out, "NVMe subsystems", "none");
+  }
+
+  private static String words(final JsonNode list) {
+    final List<String> words = new ArrayList<>();
+    list.forEach(word -> words.add(word.asText()));
+    return words.isEmpty() ? "-" : String.join(" ", words);
   }
 
   private static void printRecoveries(final PrintWriter out, final JsonNode recoveries) {

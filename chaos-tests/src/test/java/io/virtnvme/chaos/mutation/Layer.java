@@ -19,7 +19,11 @@ enum Layer {
           "CounterOrderTest",
           "SplitInflightTest",
           "PackedInflightTest",
-          "CrashCutTest");
+          "CrashCutTest",
+          "NvmeJournalLayoutTest",
+          "NvmeRecoveryTableTest",
+          "NvmeJournalTest",
+          "NvmeCrashCutTest");
   private static final List<String> RINGS =
       List.of(
           "StartTest", "NotificationTest", "InPlaceRecoveryTest", "MemoryUpdateTest", "CrashTest");

@@ -18,6 +18,6 @@ public record ConfigCall(String subsystem, int index, String method, ObjectNode 
 
   /** The name of the object that the call makes, or an empty string. */
   public String objectName() {
-    return params.path("ctrlr").asText(params.path("name").asText(""));
+    return params.path("ctrlr").asText(params.path("name").asText(params.path("nqn").asText("")));
   }
 }

@@ -7,6 +7,11 @@ import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.BdevSpecs;
 import io.virtnvme.master.rpc.BlkControllerSpec;
 import io.virtnvme.master.rpc.ControllerSpecs;
+import io.virtnvme.master.rpc.NvmfListenerSpec;
+import io.virtnvme.master.rpc.NvmfNamespaceSpec;
+import io.virtnvme.master.rpc.NvmfSpecs;
+import io.virtnvme.master.rpc.NvmfState;
+import io.virtnvme.master.rpc.NvmfSubsystem;
 import java.util.List;
 
 /** Writes what exists as a configuration in SPDK's JSON form. Thread-safe. */
@@ -17,16 +22,47 @@ public final class ConfigWriter {
   /** SPDK's name for the part that has the vhost-user-blk controllers. */
   public static final String VHOST_BLK = "vhost_blk";
 
+  /** SPDK's name for the part that has the NVMe subsystems. */
+  public static final String NVMF = "nvmf";
+
   private ConfigWriter() {}
 
   /** The whole configuration, ready for {@link ConfigReader} or {@code load_config}. */
   public static ObjectNode write(
-      final List<BdevSpec> bdevs, final List<BlkControllerSpec> controllers) {
+      final List<BdevSpec> bdevs, final List<BlkControllerSpec> controllers, final NvmfState nvmf) {
     final ObjectNode config = JsonNodeFactory.instance.objectNode();
     final ArrayNode subsystems = config.putArray("subsystems");
     subsystems.addObject().put("subsystem", BDEV).set("config", bdevCalls(bdevs));
     subsystems.addObject().put("subsystem", VHOST_BLK).set("config", controllerCalls(controllers));
+    subsystems.addObject().put("subsystem", NVMF).set("config", nvmfCalls(nvmf));
     return config;
+  }
+
+  /** The calls that make these subsystems, in SPDK's order. */
+  public static ArrayNode nvmfCalls(final NvmfState nvmf) {
+    final ArrayNode calls = JsonNodeFactory.instance.arrayNode();
+    if (nvmf.transport() != null) {
+      addCall(calls, NvmfSpecs.CREATE_TRANSPORT, NvmfSpecs.toParams(nvmf.transport()));
+    }
+    for (final NvmfSubsystem subsystem : nvmf.subsystems()) {
+      addCall(calls, NvmfSpecs.CREATE_SUBSYSTEM, NvmfSpecs.toParams(subsystem.spec()));
+    }
+    for (final NvmfSubsystem subsystem : nvmf.subsystems()) {
+      for (final NvmfNamespaceSpec namespace : subsystem.namespaces()) {
+        addCall(calls, NvmfSpecs.ADD_NS, NvmfSpecs.toParams(subsystem.spec().nqn(), namespace));
+      }
+    }
+    for (final NvmfSubsystem subsystem : nvmf.subsystems()) {
+      for (final NvmfListenerSpec listener : subsystem.listeners()) {
+        addCall(
+            calls, NvmfSpecs.ADD_LISTENER, NvmfSpecs.toParams(subsystem.spec().nqn(), listener));
+      }
+    }
+    return calls;
+  }
+
+  private static void addCall(final ArrayNode calls, final String method, final ObjectNode params) {
+    calls.addObject().put("method", method).set("params", params);
   }
 
   /** The calls that make these bdevs. */

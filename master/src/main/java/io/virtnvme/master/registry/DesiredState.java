@@ -6,6 +6,7 @@ import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.BdevSpecs;
 import io.virtnvme.master.rpc.BlkControllerSpec;
 import io.virtnvme.master.rpc.ControllerSpecs;
+import io.virtnvme.master.rpc.NvmfState;
 import io.virtnvme.master.rpc.RpcException;
 import io.virtnvme.master.rpc.RpcParams;
 import java.util.LinkedHashMap;
@@ -27,14 +28,18 @@ public final class DesiredState {
 
   private final Map<String, BdevSpec> bdevs = new LinkedHashMap<>();
   private final Map<String, BlkControllerSpec> controllers = new LinkedHashMap<>();
+  private final DesiredNvmf nvmf;
 
   /** Nothing should exist. */
-  public DesiredState() {}
+  public DesiredState() {
+    nvmf = new DesiredNvmf();
+  }
 
   /** A copy that changes on its own. */
   public DesiredState(final DesiredState other) {
     bdevs.putAll(other.bdevs);
     controllers.putAll(other.controllers);
+    nvmf = new DesiredNvmf(other.nvmf);
   }
 
   private static Map<String, BdevMethod> methods(final String verb) {
@@ -53,6 +58,11 @@ public final class DesiredState {
   /** The controllers, oldest first; each one's bdev is among {@link #bdevs}. */
   public List<BlkControllerSpec> controllers() {
     return List.copyOf(controllers.values());
+  }
+
+  /** NVMe subsystems; the bdev of each namespace is among {@link #bdevs}. */
+  public NvmfState nvmf() {
+    return nvmf.state();
   }
 
   /**
@@ -82,7 +92,7 @@ public final class DesiredState {
     } else if (method.equals(DELETE_CONTROLLER_METHOD)) {
       final RpcParams checked = RpcParams.of(method, params, List.of("ctrlr"));
       remove(controllers, checked.requireString("ctrlr"), "controller");
-    } else {
+    } else if (!nvmf.apply(method, params, bdevs.keySet())) {
       throw new RpcException(RpcException.METHOD_NOT_FOUND, "unknown method " + method);
     }
   }

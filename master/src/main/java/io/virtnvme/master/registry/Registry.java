@@ -202,7 +202,8 @@ public final class Registry implements AutoCloseable {
     queue.append(entry(RegistryReplay.CHECKPOINT_BEGIN, params(none)));
     int count = 0;
     final ObjectNode config =
-        ConfigWriter.write(replay.state().bdevs(), replay.state().controllers());
+        ConfigWriter.write(
+            replay.state().bdevs(), replay.state().controllers(), replay.state().nvmf());
     for (final ConfigCall call : ConfigReader.calls(config)) {
       queue.append(entry(call.method(), call.params()));
       count++;

@@ -19,7 +19,7 @@ public final class FrontEndSession {
   private static final Logger LOG = LoggerFactory.getLogger(FrontEndSession.class);
 
   private final long id;
-  private final SessionDescription description;
+  private SessionDescription description;
   private final int fd;
   private final SessionSegment segment;
   private final Map<Integer, Integer> slots = new TreeMap<>();
@@ -49,6 +49,15 @@ public final class FrontEndSession {
 
   public SessionDescription description() {
     return description;
+  }
+
+  /** The controller's namespaces are others now. */
+  public void description(final SessionDescription newDescription) {
+    description = newDescription;
+  }
+
+  Framing framing() {
+    return Framing.of(description.protocol());
   }
 
   public SessionState state() {

@@ -11,23 +11,12 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Reads vhost-user messages while they stay in their socket, and takes them out when they are done.
- *
- * <p>Framing is all it knows: vhost-user has a header of 12 bytes (request, flags, size of the
- * payload; 32 bits each).
+ * Reads front-ends' messages while they stay in their socket, and takes them out when they are
+ * done. A protocol's {@link Framing} is all it knows.
  */
 final class MessageReader implements AutoCloseable {
-  static final int HEADER_LENGTH = 12;
-  static final int SIZE_OFFSET = 8;
-
-  /** More than any message of the specification, and what a slave's message has room for. */
-  static final int MESSAGE_LENGTH_MAX = 64 * 1024;
-
-  /** Eight memory regions are the most that one message of the specification carries. */
-  static final int FD_COUNT_MAX = 32;
-
   /** One byte more than the longest message, so that a look beyond any message is possible. */
-  private static final int BUFFER_LENGTH = MESSAGE_LENGTH_MAX + 1;
+  private static final int BUFFER_LENGTH = Framing.MESSAGE_LENGTH_MAX + 1;
 
   private final FdMessage socket = new FdMessage();
   private final long buffer = Mem.allocate(BUFFER_LENGTH);
@@ -37,15 +26,15 @@ final class MessageReader implements AutoCloseable {
    *
    * @throws FrontEndException when the front-end is gone, or its message will never be accepted
    */
-  FrontEndMessage peek(final int fd) throws FrontEndException {
+  FrontEndMessage peek(final int fd, final Framing framing) throws FrontEndException {
     UnixSocket.peekFrom(fd, 0);
     int headerLength = 0;
-    while (headerLength < HEADER_LENGTH) {
+    while (headerLength < framing.headerLength()) {
       final long received =
           socket.receiveBytes(
               fd,
               buffer + headerLength,
-              HEADER_LENGTH - headerLength,
+              framing.headerLength() - headerLength,
               FdMessage.PEEK | FdMessage.DONT_WAIT);
       if (received == -Errno.EAGAIN || received == -Errno.EINTR) {
         return null;
@@ -56,18 +45,10 @@ final class MessageReader implements AutoCloseable {
       }
       headerLength += (int) received;
     }
-    final long size = Integer.toUnsignedLong(Mem.getInt(buffer + SIZE_OFFSET));
-    if (size > MESSAGE_LENGTH_MAX - HEADER_LENGTH) {
-      throw FrontEndException.brokeTheRules(
-          "message too long: payload="
-              + size
-              + " bytes, at most "
-              + (MESSAGE_LENGTH_MAX - HEADER_LENGTH)
-              + ", request="
-              + Integer.toUnsignedLong(Mem.getInt(buffer)));
-    }
-    final int length = HEADER_LENGTH + (int) size;
-    return UnixSocket.unreadInputBytes(fd) < length ? null : peekWhole(fd, length);
+    final int length = framing.messageLength(Mem.getInt(buffer + framing.sizeOffset()));
+    return UnixSocket.unreadInputBytes(fd) < length
+        ? null
+        : peekWhole(fd, length, framing.fdCountMax());
   }
 
   /**
@@ -76,7 +57,8 @@ final class MessageReader implements AutoCloseable {
    * but it ends right behind the bytes that they came with. So descriptors belong to this message
    * if and only if the peek ended within it.
    */
-  private FrontEndMessage peekWhole(final int fd, final int length) throws FrontEndException {
+  private FrontEndMessage peekWhole(final int fd, final int length, final int fdCountMax)
+      throws FrontEndException {
     UnixSocket.peekFrom(fd, 0);
     final List<Integer> fds = new ArrayList<>();
     final int[] pieces = new int[SessionSegment.TAKEN_WITNESS_COUNT];
@@ -96,7 +78,7 @@ final class MessageReader implements AutoCloseable {
         for (final int newFd : brought) {
           fds.add(newFd);
         }
-        if (received <= 0 || (socket.truncated() && !beyond) || fds.size() > FD_COUNT_MAX) {
+        if (received <= 0 || (socket.truncated() && !beyond) || fds.size() > fdCountMax) {
           throw FrontEndException.brokeTheRules(
               "message cannot be read: wanted="
                   + (length - total)
@@ -105,7 +87,7 @@ final class MessageReader implements AutoCloseable {
                   + " descriptors="
                   + fds.size()
                   + " (at most "
-                  + FD_COUNT_MAX
+                  + fdCountMax
                   + ")"
                   + (socket.truncated() ? ", some were lost: raise the limit of open files" : ""));
         }

@@ -25,7 +25,7 @@ import org.slf4j.LoggerFactory;
  * answers, reply, take the message out of the socket. Conductor thread.
  */
 public final class Relay implements AutoCloseable {
-  /** Connections that one controller serves at a time. */
+  /** Connections that one vhost-user controller serves at a time; an NVMe controller has one. */
   public static final int SESSIONS_PER_CONTROLLER_MAX = 4;
 
   private static final Logger LOG = LoggerFactory.getLogger(Relay.class);
@@ -96,7 +96,12 @@ public final class Relay implements AutoCloseable {
     final List<FrontEndSession> others = sessionsOf(description.controller());
     final long live =
         others.stream().filter(other -> other.state() != SessionState.CLOSING).count();
-    if (live >= SESSIONS_PER_CONTROLLER_MAX || others.size() >= CONNECTIONS_PER_CONTROLLER_MAX) {
+    final boolean full =
+        isExclusive(description)
+            ? live > 1 || others.size() >= CONNECTIONS_PER_CONTROLLER_MAX
+            : live >= SESSIONS_PER_CONTROLLER_MAX
+                || others.size() >= CONNECTIONS_PER_CONTROLLER_MAX;
+    if (full) {
       refuse(
           fd,
           "controller "
@@ -124,6 +129,14 @@ public final class Relay implements AutoCloseable {
     letIn(session);
   }
 
+  /**
+   * A vfio-user connection is the device itself, so there is one, and who comes next waits: perhaps
+   * it was faster than the news that the one before is gone. Several vhost-user ones share a disk.
+   */
+  private static boolean isExclusive(final SessionDescription description) {
+    return description.protocol() == SessionDescription.Protocol.VFIO_USER_NVME;
+  }
+
   private void refuse(final int fd, final String reason) {
     counters.increment(MasterCounter.SESSIONS_REFUSED);
     LOG.warn("connection refused: {}", reason);
@@ -138,8 +151,10 @@ public final class Relay implements AutoCloseable {
   }
 
   private void letIn(final FrontEndSession session) {
+    final boolean alone = isExclusive(session.description());
     for (final FrontEndSession other : sessionsOf(session.description().controller())) {
-      if (other.state() == SessionState.CLOSING) {
+      if (other.state() == SessionState.CLOSING
+          || (alone && other.state() != SessionState.HELD && other != session)) {
         return;
       }
     }
@@ -182,7 +197,7 @@ public final class Relay implements AutoCloseable {
 
   private void takeUp(final FrontEndSession session) {
     try {
-      final FrontEndMessage message = reader.peek(session.fd());
+      final FrontEndMessage message = reader.peek(session.fd(), session.framing());
       if (message != null) {
         session.message(message);
         session.state(SessionState.OUTSTANDING, "message " + session.sequence());

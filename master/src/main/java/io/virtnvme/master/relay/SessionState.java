@@ -5,7 +5,10 @@ import java.util.Set;
 
 /** The life of a front-end's connection in the master. */
 public enum SessionState {
-  /** Connected; slaves do not know it yet, because an older one of its controller is closing. */
+  /**
+   * Connected; slaves do not know it yet, because an older one of its controller is closing, or has
+   * the controller for itself.
+   */
   HELD,
   /** Handed back by a slave; its messages wait until the seat's owner has told everything. */
   ADOPTING,

@@ -96,7 +96,7 @@ final class SlaveAnswer {
         || newFdCount < 0
         || changeCount < 0
         || record.length > RECORD_LENGTH_MAX
-        || reply.length > MessageReader.MESSAGE_LENGTH_MAX) {
+        || reply.length > Framing.MESSAGE_LENGTH_MAX) {
       throw new RelayFormatException(
           "bad answer: reply descriptors="
               + replyFdCount

@@ -72,6 +72,9 @@ public interface ControlPlane {
   /** All controllers in the order of their creation. */
   List<ControllerInfo> controllers();
 
+  /** NVMe subsystems. */
+  NvmfControl nvmf();
+
   /** Every slave process that the master knows, standbys included. */
   List<SlaveInfo> slaves();
 

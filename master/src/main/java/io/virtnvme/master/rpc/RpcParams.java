@@ -100,6 +100,27 @@ public final class RpcParams {
     return has(name) ? requireString(name) : absent;
   }
 
+  /** A string, perhaps an empty one, or {@code absent}. */
+  public String optionalText(final String name, final String absent) {
+    if (!has(name)) {
+      return absent;
+    }
+    final JsonNode value = values.get(name);
+    if (!value.isTextual()) {
+      throw invalid(name, "a string");
+    }
+    return value.textValue();
+  }
+
+  /** An object with members of its own. */
+  public RpcParams requireObject(final String name, final Collection<String> known) {
+    final JsonNode value = values.get(name);
+    if (value == null || !value.isObject()) {
+      throw invalid(name, "an object with " + String.join(", ", known));
+    }
+    return of(method + "." + name, value, known);
+  }
+
   /**
    * The name of a bdev or controller: it becomes part of a file name, so 1 to 200 bytes, no slash,
    * no control character, no leading dot.

@@ -10,6 +10,7 @@ import io.virtnvme.master.rpc.ControlPlane;
 import io.virtnvme.master.rpc.ControllerInfo;
 import io.virtnvme.master.rpc.IoStat;
 import io.virtnvme.master.rpc.MasterInfo;
+import io.virtnvme.master.rpc.NvmfControl;
 import io.virtnvme.master.rpc.RecoveryInfo;
 import io.virtnvme.master.rpc.RpcException;
 import io.virtnvme.master.rpc.SlaveInfo;
@@ -43,6 +44,7 @@ public final class ConductorControlPlane implements ControlPlane {
   private final ArrayDeque<Runnable> changes = new ArrayDeque<>();
 
   private boolean changing;
+  private final ConductorNvmf nvmf;
   private volatile Snapshot snapshot = new Snapshot(List.of(), List.of(), List.of(), List.of());
 
   /**
@@ -57,6 +59,15 @@ public final class ConductorControlPlane implements ControlPlane {
     this.supervisor = supervisor;
     this.master = master;
     this.otherCounters = otherCounters;
+    this.nvmf =
+        new ConductorNvmf(
+            supervisor::subsystems,
+            new ConductorNvmf.Changes() {
+              @Override
+              public <T> CompletionStage<T> change(final Supplier<CompletableFuture<T>> work) {
+                return ConductorControlPlane.this.change(work);
+              }
+            });
   }
 
   /** Makes visible what changed since the last call. Conductor thread, each turn. */
@@ -64,6 +75,7 @@ public final class ConductorControlPlane implements ControlPlane {
     if (supervisor.takeChanged()) {
       snapshot =
           new Snapshot(listBdevs(), listControllers(), listSlaves(), supervisor.recoveries().all());
+      nvmf.publish();
     }
   }
 
@@ -124,6 +136,16 @@ public final class ConductorControlPlane implements ControlPlane {
                 RpcException.EBUSY,
                 "a controller exports bdev " + name + "; delete the controller first");
           }
+          final String user = supervisor.subsystems().userOf(name);
+          if (user != null) {
+            throw new RpcException(
+                RpcException.EBUSY,
+                "bdev "
+                    + name
+                    + " is a namespace of "
+                    + user
+                    + "; remove it with nvmf_subsystem_remove_ns first");
+          }
           return supervisor.bdevs().delete(entry);
         });
   }
@@ -134,11 +156,13 @@ public final class ConductorControlPlane implements ControlPlane {
     return change(
         () -> {
           final BdevEntry entry = supervisor.bdevs().require(name, kind);
-          return supervisor
-              .bdevs()
-              .resize(entry, numBlocks, supervisor.controllers().isExported(name))
-              .thenApply(this::info);
+          return supervisor.bdevs().resize(entry, numBlocks, isClaimed(name)).thenApply(this::info);
         });
+  }
+
+  private boolean isClaimed(final String bdevName) {
+    return supervisor.controllers().isExported(bdevName)
+        || supervisor.subsystems().userOf(bdevName) != null;
   }
 
   @Override
@@ -201,6 +225,11 @@ public final class ConductorControlPlane implements ControlPlane {
   @Override
   public List<ControllerInfo> controllers() {
     return snapshot.controllers;
+  }
+
+  @Override
+  public NvmfControl nvmf() {
+    return nvmf;
   }
 
   @Override
@@ -300,7 +329,7 @@ public final class ConductorControlPlane implements ControlPlane {
         entry.spec(),
         entry.description().blockBytes(),
         entry.description().blockCount(),
-        supervisor.controllers().isExported(entry.name()),
+        isClaimed(entry.name()),
         entry.seat(),
         state,
         reason);

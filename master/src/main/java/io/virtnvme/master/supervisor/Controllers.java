@@ -15,6 +15,7 @@ import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Predicate;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -33,6 +34,7 @@ final class Controllers {
   private final Relay relay;
   private final DescriptorStore store;
   private final Map<String, Controller> byName = new LinkedHashMap<>();
+  private Predicate<String> isNamespace = bdevName -> false;
 
   Controllers(
       final EventLoop loop,
@@ -47,6 +49,11 @@ final class Controllers {
     this.bdevs = bdevs;
     this.seats = seats;
     this.relay = relay;
+  }
+
+  /** Who else may use a bdev, so that it cannot be moved to another seat. */
+  void isNamespace(final Predicate<String> test) {
+    isNamespace = test;
   }
 
   Collection<Controller> all() {
@@ -127,7 +134,7 @@ final class Controllers {
     if (fitting.stream().anyMatch(seat -> seat.id() == bdev.seat())) {
       return;
     }
-    if (isExported(bdev.name())) {
+    if (isExported(bdev.name()) || isNamespace.test(bdev.name())) {
       throw new RpcException(
           RpcException.EINVAL,
           "bdev "

@@ -14,6 +14,7 @@ import io.virtnvme.master.relay.SlaveSide;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -29,6 +30,7 @@ final class Sharing implements SlaveSide {
   private final Bdevs bdevs;
   private final MasterCounters counters;
   private Relay relay;
+  private Consumer<FrontEndSession> onSessionEnded = session -> {};
 
   Sharing(
       final Slaves slaves, final Seats seats, final Bdevs bdevs, final MasterCounters counters) {
@@ -41,6 +43,11 @@ final class Sharing implements SlaveSide {
   /** The relay and this class need each other; called once, before anything else. */
   void relay(final Relay newRelay) {
     relay = newRelay;
+  }
+
+  /** Who hears that a session is over. */
+  void onSessionEnded(final Consumer<FrontEndSession> listener) {
+    onSessionEnded = listener;
   }
 
   private Slave ownerOf(final FrontEndSession session) {
@@ -150,6 +157,7 @@ final class Sharing implements SlaveSide {
 
   @Override
   public void onEnded(final FrontEndSession session) {
+    onSessionEnded.accept(session);
     final BdevEntry bdev = bdevs.bdev(session.description().bdevId());
     if (bdev != null) {
       bdev.addEnded(session.segment());

@@ -56,6 +56,8 @@ final class Slaves {
 
     void onSessionFailed(Slave slave, long sessionId, String reason);
 
+    void onNamespacesSet(Slave slave, long sessionId, long sequence);
+
     void onAdopted(Slave slave, boolean warm);
 
     /** It is dead; {@code before} is the state in which that happened. */
@@ -254,6 +256,7 @@ final class Slaves {
       case SESSION_FAILED -> events.onSessionFailed(slave, message.id(), message.getString());
       case STANDBY_READY -> events.onStandbyReady(slave);
       case UNWATCHED -> events.onUnwatched(slave, (int) message.id());
+      case NAMESPACES_SET -> events.onNamespacesSet(slave, message.id(), message.sequence());
       case SEAT_TAKEN -> events.onSeatTaken(slave, (int) message.id(), message.sequence());
       case ADOPTED -> events.onAdopted(slave, message.getInt() != 0);
       case WELCOME,
@@ -263,6 +266,7 @@ final class Slaves {
           BDEV_RESIZE,
           RELAY,
           SESSION_CLOSE,
+          NAMESPACES,
           UNWATCH,
           SHUTDOWN ->
           throw new RelayFormatException("a master's message came from a slave: " + type);

@@ -45,6 +45,8 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
   private final Sharing sharing;
   private final Relay relay;
   private final Controllers controllers;
+  private final NamespaceNews namespaceNews;
+  private final Subsystems subsystems;
   private final RecoveryLog recoveries;
   private final HungSlaves hungSlaves;
   private final Watchdog watchdog;
@@ -89,6 +91,23 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
             seats,
             relay,
             config.descriptorStore());
+    namespaceNews = new NamespaceNews(loop, config.answerNsMax(), slaves, seats);
+    subsystems =
+        new Subsystems(
+            loop,
+            bdevs,
+            seats,
+            relay,
+            config.descriptorStore(),
+            namespaceNews,
+            controllers::isExported,
+            this::touch);
+    controllers.isNamespace(bdevName -> subsystems.userOf(bdevName) != null);
+    sharing.onSessionEnded(
+        session -> {
+          namespaceNews.onEnded(session.id());
+          touch();
+        });
     recoveries = new RecoveryLog(relay, this.history);
     hungSlaves =
         new HungSlaves(config, loop, counters, slaves, recoveries, this.history, this::touch);
@@ -143,6 +162,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
           for (final BlkControllerSpec spec : state.controllers()) {
             controllers.restore(spec);
           }
+          subsystems.restore(state.nvmf());
           touch();
         });
   }
@@ -181,6 +201,10 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
 
   Controllers controllers() {
     return controllers;
+  }
+
+  Subsystems subsystems() {
+    return subsystems;
   }
 
   Relay relay() {
@@ -368,10 +392,16 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
   }
 
   @Override
+  public void onNamespacesSet(final Slave slave, final long sessionId, final long sequence) {
+    namespaceNews.onSet(slave, sessionId, sequence);
+  }
+
+  @Override
   public void onDead(final Slave slave, final SlaveState before) {
     record("slave_ended", slave, slave.intendedSeat(), "state before: " + before);
     sharing.onDead(slave);
     bdevs.onDead(slave);
+    namespaceNews.onDead(slave);
     upgrade.onDead(slave);
     seats.onDead(slave);
     shutdown.onDead(slave);
@@ -424,6 +454,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
         .thenAccept(
             done -> {
               controllers.close(true);
+              subsystems.close(true);
               release();
               slaveListener.close();
             });
@@ -434,6 +465,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
     upgrade.stop();
     seats.stop();
     controllers.close(false);
+    subsystems.close(false);
     slaveListener.stop();
     release();
   }

@@ -1,5 +1,6 @@
 package io.virtnvme.master.relay;
 
+import io.virtnvme.ipc.relay.NvmeDescription;
 import io.virtnvme.ipc.relay.RelayChannel;
 import io.virtnvme.ipc.relay.RelayReader;
 import io.virtnvme.ipc.relay.RelayWriter;
@@ -74,6 +75,22 @@ final class RelayFixture implements AutoCloseable {
   static SessionDescription description(final String controller) {
     return new SessionDescription(
         SessionDescription.Protocol.VHOST_USER_BLK, controller, 0, 9, 4, false, false);
+  }
+
+  static SessionDescription nvmeDescription(final String traddr) {
+    return SessionDescription.ofNvme(
+        traddr,
+        0,
+        new NvmeDescription(
+            "nqn.2024-01.org.virtnvme:d", "S1", "M", 1, 32, true, false, 8, 64, List.of()));
+  }
+
+  /** A connected front-end that speaks vfio-user; its session is the relay's newest, if any. */
+  FrontEndPeer connectNvme(final String traddr) {
+    final int[] pair = UnixSocket.streamPair();
+    Fds.setNonBlocking(pair[1], true);
+    relay.open(nvmeDescription(traddr), pair[1]);
+    return new FrontEndPeer(pair[0]);
   }
 
   /** A connected front-end; its session is the relay's newest. */

@@ -209,7 +209,7 @@ class RelayTest {
   @Test
   void shouldCloseASessionWithTooManyDescriptors() {
     final int event = EventFd.create();
-    final int[] many = new int[MessageReader.FD_COUNT_MAX + 1];
+    final int[] many = new int[Framing.VHOST_USER.fdCountMax() + 1];
     Arrays.fill(many, event);
     try (FrontEndPeer guest = fixture.connect("c0")) {
       guest.send(FrontEndPeer.message(1), many);

@@ -57,32 +57,37 @@ public final class BlkCounters {
     changed = 0;
   }
 
-  void onRead(final long bytes, final long ns) {
+  /** A read ended well. */
+  public void onRead(final long bytes, final long ns) {
     readOps++;
     readBytes += bytes;
     readNs += ns;
     changed |= READS_CHANGED;
   }
 
-  void onWrite(final long bytes, final long ns) {
+  /** A write, of data or zeroes, ended well. */
+  public void onWrite(final long bytes, final long ns) {
     writeOps++;
     writeBytes += bytes;
     writeNs += ns;
     changed |= WRITES_CHANGED;
   }
 
-  void onFlush() {
+  /** A flush ended well. */
+  public void onFlush() {
     flushOps++;
     changed |= OTHERS_CHANGED;
   }
 
-  void onUnmap(final long bytes) {
+  /** Blocks were given back. */
+  public void onUnmap(final long bytes) {
     unmapOps++;
     unmapBytes += bytes;
     changed |= OTHERS_CHANGED;
   }
 
-  void onError() {
+  /** A request failed. */
+  public void onError() {
     errors++;
     changed |= OTHERS_CHANGED;
   }

@@ -2,6 +2,7 @@ package io.virtnvme.slave.blk;
 
 import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.slave.bdev.BlockChannel;
+import io.virtnvme.slave.ring.InPlaceRecovery.Progress;
 
 /**
  * One request from fetch to publication; made once per ring slot and used again. Its buffers are
@@ -31,7 +32,23 @@ public final class BlkTask {
     /** Cannot be answered: its status byte has no place. The ring is broken. */
     STUCK,
     /** The channel has it, but the journal does not know it any more; its end is ignored. */
-    ORPHAN
+    ORPHAN;
+
+    /** What this means to a recovery in place. */
+    public Progress progress() {
+      return switch (this) {
+        case FREE, FETCHED, PREPARED -> Progress.NOT_STARTED;
+        case SUBMITTING, SUBMITTED, ORPHAN -> Progress.HELD;
+        case ENDED -> Progress.ENDED;
+        case DONE -> Progress.DONE;
+        case STUCK -> Progress.PARKED;
+      };
+    }
+
+    /** Whether the channel may report the end of a request in this state. */
+    public boolean isHeld() {
+      return progress() == Progress.HELD;
+    }
   }
 
   /** Segments that fit: data, header and status, and some cut by the borders of memory regions. */

@@ -3,7 +3,7 @@ package io.virtnvme.slave.control;
 import io.virtnvme.ipc.relay.SessionDescription;
 import io.virtnvme.ipc.segment.SessionSegment;
 import io.virtnvme.ipc.sys.Fds;
-import io.virtnvme.slave.session.VhostUserSession;
+import io.virtnvme.slave.session.FrontEndDevice;
 
 /**
  * A session that this process serves or has prepared, with what a new master must be told of it.
@@ -11,9 +11,12 @@ import io.virtnvme.slave.session.VhostUserSession;
  */
 final class SessionEntry {
   final long id;
-  final SessionDescription description;
+
+  /** Its namespaces may change. */
+  SessionDescription description;
+
   final SessionSegment segment;
-  final VhostUserSession session;
+  final FrontEndDevice session;
 
   /**
    * Duplicate of the front-end's socket: keeps the guest's connection alive while there is no
@@ -60,7 +63,7 @@ final class SessionEntry {
       final long id,
       final SessionDescription description,
       final SessionSegment segment,
-      final VhostUserSession session,
+      final FrontEndDevice session,
       final int frontEndFd) {
     this.id = id;
     this.description = description;

@@ -1,5 +1,6 @@
 package io.virtnvme.slave.control;
 
+import io.virtnvme.ipc.relay.NvmeDescription;
 import io.virtnvme.ipc.relay.RelayFormatException;
 import io.virtnvme.ipc.relay.RelayMessageType;
 import io.virtnvme.ipc.relay.RelayReader;
@@ -13,14 +14,18 @@ import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.slave.reactor.PreparedSession;
 import io.virtnvme.slave.reactor.Seat;
 import io.virtnvme.slave.session.Answer;
+import io.virtnvme.slave.session.FrontEndDevice;
 import io.virtnvme.slave.session.RingHost;
 import io.virtnvme.slave.session.SessionException;
 import io.virtnvme.slave.session.VhostUserSession;
+import io.virtnvme.slave.vfio.NvmeDevices;
+import io.virtnvme.slave.vfio.VfioUserSession;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Executor;
+import java.util.function.IntFunction;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -33,11 +38,13 @@ final class Sessions {
   private final MasterLink link;
   private final Map<Integer, Seat> seats;
   private final Executor later;
+  private final IntFunction<NvmeDevices> nvmeDevices;
   private final Map<Long, SessionEntry> entries = new LinkedHashMap<>();
 
   /**
    * Made for the control thread.
    *
+   * @param nvmeDevices makes the controllers of a seat
    * @param later runs tasks on the control thread, after what it does now
    */
   Sessions(
@@ -45,7 +52,9 @@ final class Sessions {
       final Volumes volumes,
       final MasterLink link,
       final Map<Integer, Seat> seats,
+      final IntFunction<NvmeDevices> nvmeDevices,
       final Executor later) {
+    this.nvmeDevices = nvmeDevices;
     this.later = later;
     this.segments = segments;
     this.volumes = volumes;
@@ -77,6 +86,10 @@ final class Sessions {
     final SessionEntry known = entries.get(id);
     if (known != null) {
       Fds.close(received[0]);
+      if (!known.description.equals(description)) {
+        // Whose namespaces a controller has is for the master to say.
+        bringNamespaces(known, description, () -> {});
+      }
       if (known.serving) {
         // Ours is at least as new: we made it.
         for (final int fd : fds) {
@@ -118,25 +131,38 @@ final class Sessions {
 
   private SessionEntry create(
       final long id, final SessionDescription description, final int frontEndFd) {
-    final Volumes.Volume volume = volumes.get(description.bdevId());
-    if (volume == null) {
-      Fds.close(frontEndFd);
-      failToMaster(id, "its bdev is not open here: bdev id=" + description.bdevId());
-      return null;
-    }
+    SessionSegment segment = null;
     try {
-      final SessionSegment segment = SessionSegment.open(segments, id);
-      final VhostUserSession session =
-          new VhostUserSession(
-              id, description, segment, volume.bdev(), () -> rings(description.seat()));
-      final SessionEntry entry = new SessionEntry(id, description, segment, session, frontEndFd);
+      segment = SessionSegment.open(segments, id);
+      final SessionEntry entry =
+          new SessionEntry(
+              id, description, segment, makeSession(id, description, segment), frontEndFd);
       entries.put(id, entry);
       return entry;
-    } catch (final BadSegmentException e) {
+    } catch (final BadSegmentException | SessionException e) {
+      if (segment != null) {
+        segment.close();
+      }
       Fds.close(frontEndFd);
       failToMaster(id, e.getMessage());
       return null;
     }
+  }
+
+  private FrontEndDevice makeSession(
+      final long id, final SessionDescription description, final SessionSegment segment) {
+    return switch (description.protocol()) {
+      case VHOST_USER_BLK -> {
+        final Volumes.Volume volume = volumes.get(description.bdevId());
+        if (volume == null) {
+          throw new SessionException("its bdev is not open here: bdev id=" + description.bdevId());
+        }
+        yield new VhostUserSession(
+            id, description, segment, volume.bdev(), () -> rings(description.seat()));
+      }
+      case VFIO_USER_NVME ->
+          new VfioUserSession(id, description, segment, nvmeDevices.apply(description.seat()));
+    };
   }
 
   private RingHost rings(final int seatId) {
@@ -153,9 +179,15 @@ final class Sessions {
     if (seat == null || entry.serving) {
       return;
     }
-    final PreparedSession prepared =
-        new PreparedSession(
-            entry.id, entry.session.version(), entry.segment, entry.session.runnableQueues());
+    final PreparedSession prepared;
+    try {
+      prepared =
+          new PreparedSession(
+              entry.id, entry.session.version(), entry.segment, entry.session.runnableQueues());
+    } catch (final SessionException e) {
+      onFailed(entry.id, e.getMessage());
+      return;
+    }
     if (!seat.prepare(prepared)) {
       serveIfCurrent(entry);
     }
@@ -171,9 +203,13 @@ final class Sessions {
     }
   }
 
-  private static void serve(final SessionEntry entry) {
+  private void serve(final SessionEntry entry) {
     entry.serving = true;
-    entry.session.startRings();
+    try {
+      entry.session.startRings();
+    } catch (final SessionException e) {
+      onFailed(entry.id, e.getMessage());
+    }
   }
 
   void onSeatOpened(final Seat seat) {
@@ -283,9 +319,76 @@ final class Sessions {
 
   void onResize(final long bdevId, final long blockCount) {
     for (final SessionEntry entry : List.copyOf(entries.values())) {
-      if (entry.description.bdevId() == bdevId) {
-        entry.session.onResize(blockCount);
+      if (entry.description.uses(bdevId)) {
+        resize(entry, bdevId, blockCount);
+        prepareAgain(entry);
       }
+    }
+  }
+
+  private void resize(final SessionEntry entry, final long bdevId, final long blockCount) {
+    try {
+      entry.session.onResize(bdevId, blockCount);
+    } catch (final SessionException e) {
+      onFailed(entry.id, e.getMessage());
+    }
+  }
+
+  /** What was prepared of an NVMe session has its namespaces in it. */
+  private void prepareAgain(final SessionEntry entry) {
+    if (isPreparedNvme(entry)) {
+      settle(entry);
+    }
+  }
+
+  /** An NVMe controller has other namespaces; answered when nothing runs on those that are gone. */
+  void onNamespaces(final RelayReader message) {
+    final long id = message.id();
+    final long sequence = message.sequence();
+    final List<NvmeDescription.Namespace> namespaces = NvmeDescription.readNamespaces(message);
+    final SessionEntry entry = entries.get(id);
+    if (entry == null || entry.closing || entry.description.nvme() == null) {
+      sendNamespacesSet(id, sequence);
+      return;
+    }
+    bringNamespaces(
+        entry, entry.description.withNamespaces(namespaces), () -> sendNamespacesSet(id, sequence));
+    prepareAgain(entry);
+  }
+
+  private void bringNamespaces(
+      final SessionEntry entry, final SessionDescription now, final Runnable whenDone) {
+    entry.description = now;
+    try {
+      entry.session.onNamespaces(now, whenDone);
+    } catch (final SessionException e) {
+      onFailed(entry.id, e.getMessage());
+      whenDone.run();
+    }
+  }
+
+  /** Whether queues are prepared here whose owner may make others without telling. */
+  boolean isPreparing() {
+    return entries.values().stream().anyMatch(Sessions::isPreparedNvme);
+  }
+
+  private static boolean isPreparedNvme(final SessionEntry entry) {
+    return !entry.serving && !entry.closing && entry.description.nvme() != null;
+  }
+
+  /** Prepares anew the sessions whose owner has made other queues since. */
+  void refresh() {
+    for (final SessionEntry entry : List.copyOf(entries.values())) {
+      if (isPreparedNvme(entry) && !entry.session.isPreparationCurrent()) {
+        settle(entry);
+      }
+    }
+  }
+
+  private void sendNamespacesSet(final long id, final long sequence) {
+    if (link.isUp()) {
+      link.begin(RelayMessageType.NAMESPACES_SET, id, sequence);
+      link.send();
     }
   }
 

@@ -42,6 +42,7 @@ public final class SlaveControl implements ReactorEvents {
   private static final Logger LOGGER = LoggerFactory.getLogger(SlaveControl.class);
   private static final int EXIT_FATAL = 70;
   private static final int RECONNECT_MS = 50;
+  private static final int REFRESH_MS = 50;
   private static final int MESSAGE_LIMIT = 32;
   private static final long TASK_TOKEN = 1;
   private static final long LINK_TOKEN = 2;
@@ -83,7 +84,14 @@ public final class SlaveControl implements ReactorEvents {
     this.ioFactory = ioFactory;
     this.link = new MasterLink(runDirectory.resolve("slaves.sock"), epoll, LINK_TOKEN);
     this.volumes = new Volumes(segments);
-    this.sessions = new Sessions(segments, volumes, link, seats, this::execute);
+    this.sessions =
+        new Sessions(
+            segments,
+            volumes,
+            link,
+            seats,
+            seat -> new SeatControllers(volumes, seats, seat),
+            this::execute);
     epoll.add(taskFd, Epoll.IN, TASK_TOKEN);
   }
 
@@ -93,7 +101,7 @@ public final class SlaveControl implements ReactorEvents {
       if (!link.isUp()) {
         findMaster();
       }
-      final int readyCount = epoll.await(link.isUp() ? -1 : RECONNECT_MS);
+      final int readyCount = epoll.await(waitMs());
       for (int i = 0; i < readyCount; i++) {
         if (epoll.token(i) == TASK_TOKEN) {
           taskDrain.drain(taskFd);
@@ -103,7 +111,18 @@ public final class SlaveControl implements ReactorEvents {
         task.run();
       }
       receive();
+      sessions.refresh();
     }
+  }
+
+  /**
+   * Queues that an owner makes or deletes are announced to standbys by its controller area alone.
+   */
+  private int waitMs() {
+    if (!link.isUp()) {
+      return RECONNECT_MS;
+    }
+    return sessions.isPreparing() ? REFRESH_MS : -1;
   }
 
   private void findMaster() {
@@ -192,6 +211,7 @@ public final class SlaveControl implements ReactorEvents {
       case SESSION -> sessions.onSession(message);
       case RELAY -> sessions.onRelay(message);
       case SESSION_CLOSE -> sessions.onClose(message.id());
+      case NAMESPACES -> sessions.onNamespaces(message);
       case UNWATCH -> unwatch((int) message.id());
       case SHUTDOWN -> shutDown();
       case HELLO,
@@ -204,6 +224,7 @@ public final class SlaveControl implements ReactorEvents {
           SEAT_TAKEN,
           ADOPTED,
           BDEV_HELD,
+          NAMESPACES_SET,
           UNWATCHED ->
           throw new RelayFormatException("a slave's message came from the master: " + type);
     }

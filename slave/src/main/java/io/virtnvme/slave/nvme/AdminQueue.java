@@ -37,6 +37,7 @@ final class AdminQueue {
   private final Deque<AdminRequest> waiting = new ArrayDeque<>();
   private final List<Long> handedOver = new ArrayList<>();
   private int epoch;
+  private boolean isStarting;
   private boolean isRunning;
   private boolean isBusy;
   private boolean isTelling;
@@ -59,11 +60,17 @@ final class AdminQueue {
   /** The queue is being stopped: nothing that was begun goes on. */
   void stop() {
     epoch++;
+    isStarting = false;
     isRunning = false;
     isBusy = false;
     isTelling = false;
     waiting.clear();
     handedOver.clear();
+  }
+
+  /** The queue is being started: what is handed over from now on is its own. */
+  void onStarting() {
+    isStarting = true;
   }
 
   /**
@@ -76,6 +83,7 @@ final class AdminQueue {
     if (!retained.equals(events)) {
       keeper.keep(keeper.state().with(retained));
     }
+    isStarting = false;
     isRunning = true;
     handedOver.clear();
     pump();
@@ -83,8 +91,11 @@ final class AdminQueue {
   }
 
   void execute(final AdminRequest request) {
-    if (!isRunning) {
+    if (isStarting) {
       handedOver.add(request.fetchNumber());
+    } else if (!isRunning) {
+      // Fetched while the queue was being stopped: nobody waits for its end.
+      return;
     }
     waiting.add(request);
     pump();

@@ -33,6 +33,7 @@ public final class NvmeController {
   private ControllerState state;
   private int shownStatus;
   private int epoch;
+  private long failureCount;
 
   /**
    * A new controller, or one that goes on from an image. Asks nothing of the host before {@link
@@ -197,7 +198,7 @@ public final class NvmeController {
     final RegisterState asked = before.registers();
     final String wrong = wrongWithAdminQueues(asked);
     if (wrong != null) {
-      LOG.warn("{}: cannot be enabled: {}", config.subsystemNqn(), wrong);
+      logFailure("cannot be enabled", wrong);
       return before.with(asked.withStatus(false, true, 0));
     }
     final ControllerState fresh = before.reset().with(asked.withStatus(false, false, 0));
@@ -247,6 +248,7 @@ public final class NvmeController {
       return;
     }
     final int begun = epoch;
+    adminQueue.onStarting();
     for (final CompletionQueue queue : state.completionQueues()) {
       if (queue.queueId() != 0) {
         host.startCompletionQueue(queue, () -> {});
@@ -453,10 +455,18 @@ public final class NvmeController {
    */
   public void fail(final String reason) {
     final RegisterState now = state.registers();
-    LOG.warn("{}: fatal: {}", config.subsystemNqn(), reason);
+    logFailure("fatal", reason);
     if (now.isEnabled() && !now.isFatal()) {
       state = state.with(now.withStatus(now.isReady(), true, now.shutdownStatus()));
       store(() -> {});
+    }
+  }
+
+  /** A driver can bring it about as often as it likes: the log gets the first of twice as many. */
+  private void logFailure(final String what, final String reason) {
+    failureCount++;
+    if (Long.bitCount(failureCount) == 1) {
+      LOG.warn("{}: {}: {} (count={})", config.subsystemNqn(), what, reason, failureCount);
     }
   }
 

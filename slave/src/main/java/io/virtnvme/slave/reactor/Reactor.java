@@ -325,7 +325,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
   }
 
   /** Stops trusting a session: its rings here are never touched again. */
-  private void fail(final long sessionId, final String reason) {
+  void fail(final long sessionId, final String reason) {
     for (final Ring ring : rings.started()) {
       if (ring.setup.sessionId() == sessionId && ring.state != Ring.State.ABANDONED) {
         if (ring.state == Ring.State.FENCED) {
@@ -381,7 +381,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     for (final Ring ring : rings.started()) {
       // The kernel may still be reading into an abandoned ring's memory through a bounce buffer.
       final boolean touched = ring.state != Ring.State.ABANDONED || ring.abandonedInFlightCount > 0;
-      if (touched && ring.isCutShort()) {
+      if (touched && ring.agent.isMemoryCutShort()) {
         found = true;
         Mem.putLongRelease(
             seatBlock + QUEUE_FAULTS_OFFSET, Mem.getLong(seatBlock + QUEUE_FAULTS_OFFSET) + 1);

@@ -1,6 +1,5 @@
 package io.virtnvme.slave.reactor;
 
-import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.slave.ring.RingAgent;
 import io.virtnvme.slave.ring.RingSetup;
 import java.util.function.IntConsumer;
@@ -49,13 +48,6 @@ final class Ring {
 
   boolean usesPreviousMemory() {
     return state == State.ABANDONED ? abandonedInFlightCount > 0 : agent.usesPreviousMemory();
-  }
-
-  /** Its memory was made shorter than what was mapped. */
-  boolean isCutShort() {
-    return agent.memory().regions().stream()
-        .anyMatch(
-            region -> Fds.length(region.fd()) < region.fileOffsetBytes() + region.lengthBytes());
   }
 
   boolean is(final long sessionId, final int queueIndex) {

@@ -3,6 +3,9 @@ package io.virtnvme.slave.reactor;
 import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.ipc.segment.TakeoverReport;
 import io.virtnvme.slave.bdev.ReactorIo;
+import io.virtnvme.slave.nvme.QueueEvents;
+import io.virtnvme.slave.nvme.SessionParts;
+import io.virtnvme.slave.nvme.SessionQueues;
 import io.virtnvme.slave.session.RingHost;
 import java.util.Arrays;
 import java.util.function.Supplier;
@@ -13,6 +16,8 @@ public final class Seat implements AutoCloseable {
   private final int[] cores;
   private final SeatSegment segment;
   private final SeatThread[] threads;
+  private final Reactor[] reactors;
+  private final ReactorEvents posted;
   private final ReactorRings rings;
 
   /**
@@ -35,8 +40,8 @@ public final class Seat implements AutoCloseable {
     this.cores = cores.clone();
     this.segment = segment;
     this.threads = new SeatThread[segment.reactorCount()];
-    final ReactorEvents posted = new PostedEvents(events);
-    final Reactor[] reactors = new Reactor[threads.length];
+    this.posted = new PostedEvents(events);
+    this.reactors = new Reactor[threads.length];
     for (int i = 0; i < reactors.length; i++) {
       reactors[i] = new Reactor(segment.reactorAddress(i), idleSpinNs, ioFactory.get(), posted);
     }
@@ -100,6 +105,14 @@ public final class Seat implements AutoCloseable {
   /** Its running rings, as far as there are any: none while the seat is not ours. */
   public RingHost rings() {
     return isOwned() ? rings : RingHost.NONE;
+  }
+
+  /**
+   * The NVMe queues of a session, which run nowhere yet. What reactors tell of them comes to {@code
+   * events} on the control thread.
+   */
+  public SessionQueues queues(final SessionParts parts, final QueueEvents events) {
+    return new ReactorQueues(reactors, posted, this::isOwned, parts, events);
   }
 
   /**

@@ -1,6 +1,9 @@
 package io.virtnvme.slave.reactor;
 
 import io.virtnvme.slave.bdev.ReactorIo;
+import io.virtnvme.slave.nvme.QueueEvents;
+import io.virtnvme.slave.nvme.SessionParts;
+import io.virtnvme.slave.nvme.SessionQueues;
 import io.virtnvme.slave.session.RingHost;
 import java.util.function.Supplier;
 
@@ -13,6 +16,7 @@ public final class SteppedSeat implements AutoCloseable {
   private final Reactor[] reactors;
   private final boolean[] owned;
   private final ReactorRings rings;
+  private final ReactorEvents events;
 
   /**
    * Makes reactors that own nothing yet.
@@ -28,6 +32,7 @@ public final class SteppedSeat implements AutoCloseable {
       reactors[i] = new Reactor(seatBlocks[i], Long.MAX_VALUE, ioFactory.get(), events);
     }
     this.rings = new ReactorRings(reactors, events);
+    this.events = events;
   }
 
   /** As {@link Seat#prepare}. */
@@ -43,6 +48,11 @@ public final class SteppedSeat implements AutoCloseable {
   /** As {@link Seat#rings}. */
   public RingHost rings() {
     return isOwned() ? rings : RingHost.NONE;
+  }
+
+  /** As {@link Seat#queues}. */
+  public SessionQueues queues(final SessionParts parts, final QueueEvents queueEvents) {
+    return new ReactorQueues(reactors, events, this::isOwned, parts, queueEvents);
   }
 
   /** A reactor got its mutex: it starts what was prepared for it. Reactor 0 is the first. */

@@ -1,7 +1,5 @@
 package io.virtnvme.slave.ring;
 
-import io.virtnvme.slave.virtqueue.GuestMemory;
-
 /**
  * A ring as its reactor runs it. All of it belongs to the reactor's thread from {@link #start} on.
  * Calls of the data path do not allocate, block, log, or throw.
@@ -68,8 +66,8 @@ public interface RingAgent {
   /** Where the ring stands, in the terms of its front-end; valid when nothing is in flight. */
   int base();
 
-  /** The memory map that new requests use. */
-  GuestMemory memory();
+  /** Whether guest memory was made shorter than what is mapped. A system call per region. */
+  boolean isMemoryCutShort();
 
   /** Whether a running request still uses a memory map from before the last one. */
   boolean usesPreviousMemory();

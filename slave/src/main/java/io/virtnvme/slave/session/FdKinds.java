@@ -10,14 +10,14 @@ import java.nio.file.Path;
  * Checks what kind of descriptor a front-end sent. None of the checks asks the file itself, so a
  * file that never answers (a hostile FUSE, a dead NFS) cannot hold up the caller. Control thread.
  */
-final class FdKinds {
+public final class FdKinds {
   private FdKinds() {}
 
   /**
    * An eventfd or a pipe, made non-blocking: a front-end could fill it to make our signal wait for
    * ever. Other descriptors could block anyway, or keep the data written to them.
    */
-  static void requireEvent(final int fd, final String what) {
+  public static void requireEvent(final int fd, final String what) {
     final String target = target(fd);
     if (!target.equals("anon_inode:[eventfd]") && !target.startsWith("pipe:[")) {
       throw new SessionException(
@@ -36,7 +36,7 @@ final class FdKinds {
   }
 
   /** Shared memory: a page fault on another file would stop the reactor until a disk has read. */
-  static void requireMemory(final int fd, final String what) {
+  public static void requireMemory(final int fd, final String what) {
     if (!Memfd.isSharedMemory(fd)) {
       throw new SessionException(
           what

@@ -8,7 +8,7 @@ import io.virtnvme.ipc.sys.SysException;
  * A piece of a shared memory file, mapped. The descriptor belongs to the session. Control thread;
  * the mapping is read and written by reactors, so it ends only when they let go of it.
  */
-final class MappedArea {
+public final class MappedArea {
   private static final int PAGE_BYTES_MIN = 4096;
   private static final int PAGE_BYTES_MAX = 1 << 30;
 
@@ -35,8 +35,20 @@ final class MappedArea {
    * Maps a range that {@link SessionRules} has checked. Throws {@link SessionException} if the file
    * is too short, of the wrong kind, or cannot be mapped.
    */
-  static MappedArea map(
+  public static MappedArea map(
       final int fd, final long fileOffsetBytes, final long lengthBytes, final String what) {
+    return map(fd, fileOffsetBytes, lengthBytes, what, true);
+  }
+
+  /**
+   * The same; a range that is not writable is mapped for reading only: a store ends the process.
+   */
+  public static MappedArea map(
+      final int fd,
+      final long fileOffsetBytes,
+      final long lengthBytes,
+      final String what,
+      final boolean writable) {
     FdKinds.requireMemory(fd, what);
     final long fileBytes = Fds.length(fd);
     if (fileOffsetBytes + lengthBytes > fileBytes) {
@@ -54,7 +66,10 @@ final class MappedArea {
     final long begin = fileOffsetBytes & -pageBytes;
     final long end = (fileOffsetBytes + lengthBytes + pageBytes - 1) & -pageBytes;
     try {
-      final Mapping mapping = Mapping.map(fd, begin, end - begin);
+      final Mapping mapping =
+          writable
+              ? Mapping.map(fd, begin, end - begin)
+              : Mapping.mapReadOnly(fd, begin, end - begin);
       mapping.adviseNoDump();
       return new MappedArea(
           mapping, fd, fileOffsetBytes, lengthBytes, mapping.address() + (fileOffsetBytes - begin));
@@ -76,31 +91,32 @@ final class MappedArea {
    * Whether this is already what mapping that range of that file would give. The other descriptor
    * must be known to be memory.
    */
-  boolean isSame(final int otherFd, final long otherOffsetBytes, final long otherLengthBytes) {
+  public boolean isSame(
+      final int otherFd, final long otherOffsetBytes, final long otherLengthBytes) {
     return fileOffsetBytes == otherOffsetBytes
         && lengthBytes == otherLengthBytes
         && (fd == otherFd || Fds.isSameFile(fd, otherFd));
   }
 
   /** Host address of the first byte of the range. */
-  long address() {
+  public long address() {
     return address;
   }
 
-  long lengthBytes() {
+  public long lengthBytes() {
     return lengthBytes;
   }
 
-  long fileOffsetBytes() {
+  public long fileOffsetBytes() {
     return fileOffsetBytes;
   }
 
-  int fd() {
+  public int fd() {
     return fd;
   }
 
   /** No thread may touch the range any more. */
-  void unmap() {
+  public void unmap() {
     mapping.close();
   }
 }

@@ -29,7 +29,7 @@ import org.slf4j.LoggerFactory;
  * again from the old record: map what is new, store the new record version in the session's
  * segment, stop rings, give the others the new memory, start rings, end old mappings, answer.
  */
-public final class VhostUserSession {
+public final class VhostUserSession implements FrontEndDevice {
   private static final Logger LOGGER = LoggerFactory.getLogger(VhostUserSession.class);
   private static final int[] NO_NUMBERS = {};
 
@@ -44,7 +44,7 @@ public final class VhostUserSession {
   private SessionState state;
   private byte[] record;
   private long version;
-  private int[] fds = SlotTable.empty();
+  private int[] fds = SlotTable.empty(FdSlots.COUNT);
   private SessionMemory memory = SessionMemory.EMPTY;
   private boolean serving;
   private boolean busy;
@@ -98,6 +98,7 @@ public final class VhostUserSession {
    * @throws SessionException if the record is damaged, of another build, or does not fit its
    *     descriptors; the session stays as it was
    */
+  @Override
   public void load(
       final long newVersion, final byte[] newRecord, final int[] slots, final int[] newFds) {
     if (serving || busy || closed) {
@@ -110,7 +111,7 @@ public final class VhostUserSession {
               ? SessionState.initial(device.queueCount())
               : SessionRecord.decode(newRecord);
       rules.check(loaded);
-      final int[] table = SlotTable.of(loaded, slots, newFds);
+      final int[] table = SlotTable.of(loaded.slots(), FdSlots.COUNT, FdSlots::name, slots, newFds);
       final SessionMemory mapped = SessionMemory.map(loaded, table, memory);
       mapped.putFds(table);
       keepOnly(table, mapped, newFds);
@@ -125,31 +126,37 @@ public final class VhostUserSession {
   }
 
   /** Version of the record that the session is in the state of. */
+  @Override
   public long version() {
     return version;
   }
 
   /** The record as it is now. */
+  @Override
   public byte[] record() {
     return record.clone();
   }
 
   /** The slots that hold a descriptor, ascending. */
+  @Override
   public int[] heldSlots() {
     return state.slots().stream().toArray();
   }
 
   /** The descriptors in {@link #heldSlots}; they stay the session's. */
+  @Override
   public int[] heldFds() {
     return state.slots().stream().map(slot -> fds[slot]).toArray();
   }
 
   /** Whether nobody went beyond the record that this session was loaded from. */
+  @Override
   public boolean mayStart() {
     return segment.applying() == version;
   }
 
   /** Set-ups of all rings that are to run, for a reactor that starts them by itself. */
+  @Override
   public List<QueueSetup> runnableQueues() {
     final List<QueueSetup> runnable = new ArrayList<>();
     for (final QueueSetup setup : wantedRings(state, memory, fds)) {
@@ -164,6 +171,7 @@ public final class VhostUserSession {
    * Starts every ring that is to run and was not started by this session; from now on the session
    * serves, and its rings follow its messages. To call it again is harmless.
    */
+  @Override
   public void startRings() {
     if (!closed && whenClosed == null) {
       serving = true;
@@ -199,6 +207,7 @@ public final class VhostUserSession {
    * @param messageFds its descriptors; the session's from now on
    * @param sink gets exactly one answer
    */
+  @Override
   public void onMessage(final byte[] message, final int[] messageFds, final AnswerSink sink) {
     if (busy || closed || whenClosed != null) {
       SlotTable.close(messageFds);
@@ -417,7 +426,8 @@ public final class VhostUserSession {
    * The disk has a new length: the configuration space says so, and a front-end that listens is
    * told.
    */
-  public void onResize(final long blockCount) {
+  @Override
+  public void onResize(final long bdevId, final long blockCount) {
     device.blockCount(blockCount);
     final long wanted =
         VhostUserProtocolFeature.maskOf(
@@ -441,12 +451,19 @@ public final class VhostUserSession {
     }
   }
 
+  /** A disk has none. */
+  @Override
+  public void onNamespaces(final SessionDescription now, final Runnable whenDone) {
+    whenDone.run();
+  }
+
   /**
    * Ends the session: rings come to a stop, memory is unmapped, descriptors are closed. A message
    * that is being handled is answered first.
    *
    * @param listener called once, when nothing is left
    */
+  @Override
   public void close(final Runnable listener) {
     if (closed || whenClosed != null) {
       throw new IllegalStateException("session is closed already: session=" + id);
@@ -468,7 +485,7 @@ public final class VhostUserSession {
    */
   public void abandon() {
     closed = true;
-    keepOnly(SlotTable.empty(), SessionMemory.EMPTY, NO_NUMBERS);
+    keepOnly(SlotTable.empty(FdSlots.COUNT), SessionMemory.EMPTY, NO_NUMBERS);
   }
 
   private void stopAndEnd() {
@@ -476,7 +493,7 @@ public final class VhostUserSession {
         new QueueSetup[device.queueCount()],
         bases -> {
           closed = true;
-          keepOnly(SlotTable.empty(), SessionMemory.EMPTY, NO_NUMBERS);
+          keepOnly(SlotTable.empty(FdSlots.COUNT), SessionMemory.EMPTY, NO_NUMBERS);
           whenClosed.run();
         });
   }

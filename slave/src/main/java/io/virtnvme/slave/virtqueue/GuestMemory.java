@@ -1,5 +1,6 @@
 package io.virtnvme.slave.virtqueue;
 
+import io.virtnvme.ipc.sys.Fds;
 import java.util.List;
 
 /**
@@ -165,6 +166,13 @@ public final class GuestMemory {
       }
     }
     return -1;
+  }
+
+  /** Whether the file behind a region was made shorter than what is mapped. System calls. */
+  public boolean isCutShort() {
+    return regions.stream()
+        .anyMatch(
+            region -> Fds.length(region.fd()) < region.fileOffsetBytes() + region.lengthBytes());
   }
 
   /** All regions, by guest address. */

@@ -49,8 +49,7 @@ final class MemoryGenerations {
     previousHolderCount = 0;
     for (int slot = 0; slot < tasks.slotCount(); slot++) {
       final BlkTask task = tasks.task(slot);
-      final boolean holds =
-          InPlaceRecovery.isHeld(task.state()) || task.state() == BlkTask.State.ENDED;
+      final boolean holds = task.state().isHeld() || task.state() == BlkTask.State.ENDED;
       if (holds && task.generation() != current) {
         previousHolderCount++;
       }

@@ -1,6 +1,7 @@
 package io.virtnvme.slave.virtqueue;
 
 import io.virtnvme.slave.blk.BlkTask;
+import io.virtnvme.slave.ring.InPlaceRecovery;
 
 /**
  * Brings the tasks of a ring back to a sound state after its agent was left by an error in the
@@ -41,7 +42,8 @@ final class TaskRepair {
   }
 
   private int takeBack(final BlkTask task, final boolean inJournal) {
-    final InPlaceRecovery.Decision decision = InPlaceRecovery.decide(task.state(), inJournal);
+    final InPlaceRecovery.Decision decision =
+        InPlaceRecovery.decide(task.state().progress(), inJournal);
     switch (decision) {
       case FREE -> task.reset(BlkTask.State.FREE);
       case RUN_AGAIN -> {
@@ -67,7 +69,7 @@ final class TaskRepair {
   int heldCount() {
     int count = 0;
     for (int slot = 0; slot < tasks.slotCount(); slot++) {
-      if (InPlaceRecovery.isHeld(tasks.task(slot).state())) {
+      if (tasks.task(slot).state().isHeld()) {
         count++;
       }
     }
@@ -84,7 +86,7 @@ final class TaskRepair {
     int count = 0;
     for (int slot = 0; slot < tasks.slotCount(); slot++) {
       final BlkTask task = tasks.task(slot);
-      if (!InPlaceRecovery.isHeld(task.state())) {
+      if (!task.state().isHeld()) {
         continue;
       }
       memory.release(task);

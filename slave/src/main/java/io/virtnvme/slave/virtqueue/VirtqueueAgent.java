@@ -7,6 +7,7 @@ import io.virtnvme.slave.bdev.BlockChannel;
 import io.virtnvme.slave.blk.BlkCounters;
 import io.virtnvme.slave.blk.BlkHandler;
 import io.virtnvme.slave.blk.BlkTask;
+import io.virtnvme.slave.ring.InPlaceRecovery;
 
 /**
  * One running ring: takes requests from the guest, notes them in the inflight journal, gives them

@@ -98,8 +98,8 @@ public final class VirtqueueRing implements RingAgent {
   }
 
   @Override
-  public GuestMemory memory() {
-    return agent.setup().memory();
+  public boolean isMemoryCutShort() {
+    return agent.setup().memory().isCutShort();
   }
 
   @Override

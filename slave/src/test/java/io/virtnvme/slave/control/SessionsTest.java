@@ -128,7 +128,14 @@ class SessionsTest {
         SEAT,
         new BdevDescription("disk", BdevDescription.Kind.NULL, 512, 1 << 21, "", false, ""));
     final Map<Integer, Seat> seats = new TreeMap<>();
-    sessions = new Sessions(segments, volumes, link, seats, tasks::add);
+    sessions =
+        new Sessions(
+            segments,
+            volumes,
+            link,
+            seats,
+            id -> new SeatControllers(volumes, seats, id),
+            tasks::add);
     seat =
         new Seat(
             SEAT,

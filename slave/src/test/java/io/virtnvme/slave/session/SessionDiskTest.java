@@ -90,7 +90,7 @@ class SessionDiskTest extends SessionTest {
     start(SPLIT, 1);
     final int[] channel = UnixSocket.streamPair();
     fixture.ok(bare(VhostUserRequest.SET_BACKEND_REQ_FD), channel[1]);
-    fixture.session.onResize(4096);
+    fixture.session.onResize(1, 4096);
     final long buffer = Mem.allocate(64);
     assertEquals(12, Fds.read(channel[0], buffer, 64));
     assertEquals(2, Mem.getInt(buffer));
@@ -103,10 +103,10 @@ class SessionDiskTest extends SessionTest {
         ByteBuffer.wrap(reply).order(ByteOrder.LITTLE_ENDIAN).getLong(ConfigSpace.bytesIndex()));
     // A front-end that does not read, and one that is gone, must not hold us up.
     for (int i = 0; i < 400; i++) {
-      fixture.session.onResize(i + 1);
+      fixture.session.onResize(1, i + 1);
     }
     Fds.close(channel[0]);
-    fixture.session.onResize(1);
+    fixture.session.onResize(1, 1);
     Fds.close(channel[1]);
   }
 
@@ -116,7 +116,7 @@ class SessionDiskTest extends SessionTest {
     final int[] channel = UnixSocket.streamPair();
     fixture.ok(bare(VhostUserRequest.SET_BACKEND_REQ_FD), channel[1]);
     final SessionFixture standby = fixture.successor();
-    standby.session.onResize(4096);
+    standby.session.onResize(1, 4096);
     assertFalse(Fds.awaitReadable(channel[0], 0));
     standby.close();
     Fds.close(channel[0]);

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.virtnvme.tools.CommandFailedException;
 import io.virtnvme.tools.OptionRange;
+import io.virtnvme.tools.pair.FrontEnd;
 import io.virtnvme.tools.pair.PairSettings;
 import io.virtnvme.tools.pair.Placement;
 import java.io.IOException;
@@ -59,6 +60,14 @@ public final class BenchCommand implements Callable<Integer> {
   }
 
   @Spec private CommandSpec spec;
+
+  @Option(
+      names = "--front-end",
+      paramLabel = "KIND",
+      defaultValue = "vhost",
+      description =
+          "What the disks are seen as: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+  private FrontEnd frontEnd;
 
   @Option(
       names = "--bdev",
@@ -141,8 +150,7 @@ public final class BenchCommand implements Callable<Integer> {
   @Option(
       names = "--socket",
       paramLabel = "PATH",
-      description =
-          "Socket of another vhost-user-blk back-end to compare with; may be given several times.")
+      description = "Socket of another back-end to compare with; may be given several times.")
   private List<String> sockets = new ArrayList<>();
 
   @Option(
@@ -251,11 +259,17 @@ public final class BenchCommand implements Callable<Integer> {
               + bdev
               + ")");
     }
+    if (frontEnd == FrontEnd.NVME && (packed || noJournal || comparison != null || peer != null)) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--front-end nvme: --packed, --no-journal, --compare and --peer are for vhost");
+    }
     if (packed && (noJournal || comparison != null)) {
       throw new ParameterException(
           spec.commandLine(), "--packed: a packed ring cannot run without its journal");
     }
     return new BenchSettings(
+        frontEnd,
         kind(),
         uring ? Path.of(bdev.substring(URING_PREFIX.length())).toAbsolutePath() : null,
         megabytes,

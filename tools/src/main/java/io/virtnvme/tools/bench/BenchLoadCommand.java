@@ -1,8 +1,10 @@
 package io.virtnvme.tools.bench;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.virtnvme.ipc.nvme.client.NvmeClientException;
 import io.virtnvme.ipc.sys.SysException;
 import io.virtnvme.ipc.sys.Threads;
+import io.virtnvme.ipc.vfiouser.VfioUserClientException;
 import io.virtnvme.ipc.vhostuser.VhostUserFrontEndException;
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -49,7 +51,11 @@ public final class BenchLoadCommand implements Callable<Integer> {
     }
     try {
       return new ClientRun(order).execute();
-    } catch (final BenchException | VhostUserFrontEndException | SysException e) {
+    } catch (final BenchException
+        | VhostUserFrontEndException
+        | VfioUserClientException
+        | NvmeClientException
+        | SysException e) {
       return RunResult.failed(e.getMessage());
     }
   }

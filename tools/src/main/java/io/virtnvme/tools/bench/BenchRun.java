@@ -1,6 +1,7 @@
 package io.virtnvme.tools.bench;
 
 import io.virtnvme.tools.CommandFailedException;
+import io.virtnvme.tools.pair.FrontEnd;
 import io.virtnvme.tools.pair.PairSettings;
 import io.virtnvme.tools.pair.TemporaryPair;
 import java.io.IOException;
@@ -138,9 +139,13 @@ final class BenchRun implements AutoCloseable {
                     settings.kind(),
                     settings.blockCount(),
                     settings.file(),
-                    settings.packed()),
+                    settings.packed(),
+                    settings.frontEnd()),
                 journal ? Map.of() : WITHOUT_JOURNAL));
-    final String kind = "virtnvme " + settings.kind().name().toLowerCase(Locale.ROOT);
+    final String kind =
+        "virtnvme "
+            + (settings.frontEnd() == FrontEnd.NVME ? "nvme " : "")
+            + settings.kind().name().toLowerCase(Locale.ROOT);
     final String label = journal ? kind : kind + ", no journal";
     say("%s: run directory %s", label, pair.runDirectory().path());
     pair.startMaster();

@@ -1,5 +1,6 @@
 package io.virtnvme.tools.bench;
 
+import io.virtnvme.tools.pair.FrontEnd;
 import io.virtnvme.tools.pair.PairSettings;
 import java.nio.file.Path;
 import java.util.List;
@@ -7,6 +8,7 @@ import java.util.List;
 /**
  * What a benchmark does.
  *
+ * @param frontEnd what the disks are seen as
  * @param kind of our disk
  * @param file behind a uring disk, else null
  * @param megabytes of disk that are used
@@ -20,6 +22,7 @@ import java.util.List;
  * @param slaveCore core of the back-ends
  */
 record BenchSettings(
+    FrontEnd frontEnd,
     PairSettings.Kind kind,
     Path file,
     int megabytes,
@@ -55,6 +58,7 @@ record BenchSettings(
   RunOrder order(
       final Work work, final int queueDepth, final String socket, final List<Integer> watchPids) {
     return new RunOrder(
+        frontEnd,
         socket,
         work,
         queueDepth,

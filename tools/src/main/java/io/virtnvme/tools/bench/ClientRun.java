@@ -1,18 +1,20 @@
 package io.virtnvme.tools.bench;
 
+import io.virtnvme.ipc.disk.DiskFrontEnd;
+import io.virtnvme.ipc.disk.DiskQueue;
 import io.virtnvme.ipc.memory.Mem;
+import io.virtnvme.ipc.nvme.client.NvmeClient;
+import io.virtnvme.ipc.nvme.client.NvmeClientConfig;
 import io.virtnvme.ipc.vhostuser.VhostUserFrontEnd;
 import io.virtnvme.ipc.vhostuser.VhostUserFrontEndConfig;
-import io.virtnvme.ipc.virtio.BlkConfig;
 import io.virtnvme.ipc.virtio.BlkFeature;
 import io.virtnvme.ipc.virtio.DriverQueue;
 import io.virtnvme.ipc.virtio.PackedDriverQueue;
 import io.virtnvme.ipc.virtio.SplitDriverQueue;
 import io.virtnvme.ipc.virtio.VirtioFeature;
+import io.virtnvme.tools.pair.FrontEnd;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -28,10 +30,13 @@ final class ClientRun {
 
   private static final int QUEUE_SIZE_LEAST = 128;
   private static final long RING_BYTES = 1 << 20;
+
+  /** NVMe: one of PRPs for each request. */
+  private static final int PAGE_BYTES = 4096;
+
   private static final long HUGE_PAGE_BYTES = 2 << 20;
   private static final long STALL_LIMIT_NS = 10_000_000_000L;
   private static final long HANG_UP_CHECK_NS = 100_000_000L;
-  private static final int CONFIG_BYTES = BlkConfig.CAPACITY_OFFSET + Long.BYTES;
   private static final long PLACES_MAX = Integer.MAX_VALUE;
   private static final double NS_PER_US = 1e3;
 
@@ -76,6 +81,7 @@ final class ClientRun {
         order.packed()
             ? new PackedDriverQueue(rings, rings, queueSize, features, 1)
             : new SplitDriverQueue(rings, rings, queueSize, features, 1);
+    queue.disableCalls();
     final IdlePeer peer = IdlePeer.start(queue, order.packed(), order.peerCore());
     try {
       final LoadLoop loop =
@@ -99,22 +105,13 @@ final class ClientRun {
   }
 
   private RunResult againstBackEnd(final double oneWayNs) {
-    final long memoryBytes = RING_BYTES + (long) order.queueDepth() * order.work().ioBytes();
+    final long memoryBytes =
+        RING_BYTES
+            + (long) queueSize * PAGE_BYTES
+            + (long) order.queueDepth() * order.work().ioBytes();
     final boolean hugePages = freeHugePages() * HUGE_PAGE_BYTES >= memoryBytes + HUGE_PAGE_BYTES;
-    try (VhostUserFrontEnd frontEnd =
-        VhostUserFrontEnd.connect(
-            new VhostUserFrontEndConfig()
-                .socketPath(order.socket())
-                .queueSize(queueSize)
-                .segmentMax(1)
-                .packed(order.packed())
-                .indirect(order.indirect())
-                .inflight(order.inflight())
-                .hugePages(hugePages)
-                .deviceFeatures(
-                    VirtioFeature.of(BlkFeature.FLUSH, BlkFeature.BLK_SIZE, BlkFeature.SEG_MAX))
-                .memoryBytes(memoryBytes))) {
-      final long usableBytes = Math.min(order.rangeBytes(), capacityBytes(frontEnd));
+    try (DiskFrontEnd frontEnd = connect(memoryBytes, hugePages)) {
+      final long usableBytes = Math.min(order.rangeBytes(), frontEnd.capacityBytes());
       final long data = frontEnd.dataGuestAddress();
       // No zeroes: a back-end might treat those in another way.
       Mem.fill(frontEnd.toHost(data), frontEnd.dataBytes(), (byte) 0xA5);
@@ -134,13 +131,41 @@ final class ClientRun {
       final List<Integer> pids =
           order.watchPids().isEmpty() ? List.of(frontEnd.peerPid()) : order.watchPids();
       final RunResult result = measure(loop, pids, oneWayNs, hugePages);
-      frontEnd.stop();
+      if (frontEnd instanceof VhostUserFrontEnd vhost) {
+        vhost.stop();
+      }
       return result;
     }
   }
 
+  private DiskFrontEnd connect(final long memoryBytes, final boolean hugePages) {
+    if (order.frontEnd() == FrontEnd.NVME) {
+      return NvmeClient.connect(
+          new NvmeClientConfig()
+              .socketPath(order.socket())
+              .queueSize(queueSize)
+              .hugePages(hugePages)
+              .memoryBytes(memoryBytes));
+    }
+    final VhostUserFrontEnd frontEnd =
+        VhostUserFrontEnd.connect(
+            new VhostUserFrontEndConfig()
+                .socketPath(order.socket())
+                .queueSize(queueSize)
+                .segmentMax(1)
+                .packed(order.packed())
+                .indirect(order.indirect())
+                .inflight(order.inflight())
+                .hugePages(hugePages)
+                .deviceFeatures(
+                    VirtioFeature.of(BlkFeature.FLUSH, BlkFeature.BLK_SIZE, BlkFeature.SEG_MAX))
+                .memoryBytes(memoryBytes));
+    frontEnd.queue(0).disableCalls();
+    return frontEnd;
+  }
+
   private LoadLoop loop(
-      final DriverQueue queue,
+      final DiskQueue queue,
       final LoadLoop.Kick kick,
       final LoadLoop.StallCheck stallCheck,
       final long buffersGuestAddress,
@@ -201,13 +226,6 @@ final class ClientRun {
 
   private static long ownCpuNs() {
     return ManagementFactory.getThreadMXBean().getCurrentThreadCpuTime();
-  }
-
-  private static long capacityBytes(final VhostUserFrontEnd frontEnd) {
-    final byte[] config = frontEnd.readConfig(CONFIG_BYTES);
-    final long sectors =
-        ByteBuffer.wrap(config).order(ByteOrder.LITTLE_ENDIAN).getLong(BlkConfig.CAPACITY_OFFSET);
-    return sectors < 0 || sectors > Long.MAX_VALUE >> 9 ? Long.MAX_VALUE : sectors << 9;
   }
 
   private static long freeHugePages() {

@@ -1,7 +1,7 @@
 package io.virtnvme.tools.bench;
 
+import io.virtnvme.ipc.disk.DiskQueue;
 import io.virtnvme.ipc.virtio.BlkRequest;
-import io.virtnvme.ipc.virtio.DriverQueue;
 import org.HdrHistogram.Histogram;
 
 /**
@@ -30,7 +30,7 @@ final class LoadLoop {
   /** Empty polls between two looks at the clock. */
   private static final int IDLE_TURNS = 4096;
 
-  private final DriverQueue queue;
+  private final DiskQueue queue;
   private final Kick kick;
   private final StallCheck stallCheck;
   private final int queueDepth;
@@ -56,7 +56,7 @@ final class LoadLoop {
    * @param placeCount disk places of that length to use, 1..2^31-1
    */
   LoadLoop(
-      final DriverQueue queue,
+      final DiskQueue queue,
       final Kick kick,
       final StallCheck stallCheck,
       final Work work,
@@ -80,7 +80,6 @@ final class LoadLoop {
 
   /** Fills the queue; {@link #run} goes on from there. */
   void start() {
-    queue.disableCalls();
     final long nowNs = System.nanoTime();
     lastCompletionNs = nowNs;
     for (int i = 0; i < queueDepth; i++) {
@@ -131,7 +130,7 @@ final class LoadLoop {
     int count = 0;
     while (count < BATCH_MAX) {
       final int token = queue.poll();
-      if (token == DriverQueue.NONE) {
+      if (token == DiskQueue.NONE) {
         break;
       }
       tokens[count] = token;
@@ -145,7 +144,7 @@ final class LoadLoop {
     for (int i = 0; i < count; i++) {
       final int token = tokens[i];
       final int status = queue.status(token);
-      if (status != BlkRequest.STATUS_OK && errors++ == 0) {
+      if (status != DiskQueue.STATUS_OK && errors++ == 0) {
         firstErrorStatus = status;
       }
       latencies.recordValue(Math.min(LATENCY_MAX_NS, nowNs - submittedNs[token]));
@@ -174,7 +173,7 @@ final class LoadLoop {
     final boolean read = (((x & 0xFFFF) * 100) >>> 16) < readPercent;
     final long sector = place(x >>> 33) * sectorsPerPlace;
     // Tokens are handed out last in, first out: at most as many are ever used as are in flight.
-    final int token = queue.begin(read ? BlkRequest.TYPE_IN : BlkRequest.TYPE_OUT, sector);
+    final int token = queue.begin(read ? DiskQueue.READ : DiskQueue.WRITE, sector);
     queue.data(buffersGuestAddress + (long) token * ioBytes, ioBytes, read);
     if (!queue.add()) {
       throw new IllegalStateException(

@@ -1,11 +1,13 @@
 package io.virtnvme.tools.bench;
 
+import io.virtnvme.tools.pair.FrontEnd;
 import java.util.List;
 
 /**
  * One run, as the client process is told on one line of JSON.
  *
- * @param socket vhost-user socket; null for the do-nothing peer inside the client
+ * @param frontEnd what the disk is seen as
+ * @param socket its socket; null for the do-nothing peer inside the client
  * @param warmUpMs time before it counts
  * @param runMs time that counts
  * @param packed packed rings
@@ -17,6 +19,7 @@ import java.util.List;
  * @param watchPids processes whose time counts as the back-end's; empty for the one that listens
  */
 record RunOrder(
+    FrontEnd frontEnd,
     String socket,
     Work work,
     int queueDepth,

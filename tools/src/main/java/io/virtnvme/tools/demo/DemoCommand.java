@@ -3,6 +3,7 @@ package io.virtnvme.tools.demo;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.virtnvme.tools.OptionRange;
+import io.virtnvme.tools.pair.FrontEnd;
 import io.virtnvme.tools.pair.Placement;
 import java.io.IOException;
 import java.util.Random;
@@ -41,6 +42,13 @@ public final class DemoCommand implements Callable<Integer> {
           "Kills of the active slave, at random instants spread over that time (default:"
               + " ${DEFAULT-VALUE}). Each waits for a warm standby, so many kills take longer.")
   private int kills;
+
+  @Option(
+      names = "--front-end",
+      paramLabel = "KIND",
+      defaultValue = "vhost",
+      description = "What the guest sees: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+  private FrontEnd frontEnd;
 
   @Option(
       names = "--bdev",
@@ -119,6 +127,7 @@ public final class DemoCommand implements Callable<Integer> {
         new DemoSettings(
             seconds,
             kills,
+            frontEnd,
             bdev,
             megabytes,
             queueDepth,

@@ -2,6 +2,7 @@ package io.virtnvme.tools.demo;
 
 import io.virtnvme.tools.JvmCommand;
 import io.virtnvme.tools.load.ClientProcess;
+import io.virtnvme.tools.pair.FrontEnd;
 import io.virtnvme.tools.pair.PairSettings;
 import io.virtnvme.tools.pair.TemporaryPair;
 import java.io.IOException;
@@ -14,6 +15,7 @@ import java.util.Map;
  *
  * @param seconds how long the load runs at least
  * @param kills SIGKILLs of the active slave, spread over that time
+ * @param frontEnd what the guest sees of the disk
  * @param bdev kind of disk
  * @param megabytes length of the disk
  * @param queueDepth requests in flight per queue
@@ -30,6 +32,7 @@ import java.util.Map;
 record DemoSettings(
     int seconds,
     int kills,
+    FrontEnd frontEnd,
     BdevChoice bdev,
     int megabytes,
     int queueDepth,
@@ -67,6 +70,8 @@ record DemoSettings(
     final List<String> options =
         new ArrayList<>(
             List.of(
+                "--front-end",
+                frontEnd.name(),
                 "--blocks",
                 Integer.toString(blockCount()),
                 "--queue-depth",
@@ -91,6 +96,6 @@ record DemoSettings(
   PairSettings pair() {
     final PairSettings.Kind kind =
         bdev == BdevChoice.MEM ? PairSettings.Kind.MEM : PairSettings.Kind.URING;
-    return new PairSettings(slaveCore, standbyCount, kind, blockCount(), null, packed);
+    return new PairSettings(slaveCore, standbyCount, kind, blockCount(), null, packed, frontEnd);
   }
 }

@@ -5,6 +5,7 @@ import io.virtnvme.slave.SlaveMain;
 import io.virtnvme.tools.CommandFailedException;
 import io.virtnvme.tools.JvmCommand;
 import io.virtnvme.tools.load.ClientProcess;
+import io.virtnvme.tools.pair.FrontEnd;
 import io.virtnvme.tools.pair.Leftovers;
 import io.virtnvme.tools.pair.TemporaryPair;
 import java.io.File;
@@ -35,7 +36,8 @@ import picocli.CommandLine.Option;
     description = "Make the class-data archive that makes starts fast.")
 public final class TrainCommand implements Callable<Integer> {
   private static final DemoSettings SETTINGS =
-      new DemoSettings(1, 0, DemoSettings.BdevChoice.MEM, 4, 8, 1, false, 1, 0, false, 1, -1, 0);
+      new DemoSettings(
+          1, 0, FrontEnd.VHOST, DemoSettings.BdevChoice.MEM, 4, 8, 1, false, 1, 0, false, 1, -1, 0);
   private static final long DUMP_LIMIT_MINUTES = 2;
   private static final Pattern CLASS_ID = Pattern.compile(" id: \\d+$");
   private static final String SLAVE_CLASS = SlaveMain.class.getName().replace('.', '/');

@@ -1,16 +1,9 @@
 package io.virtnvme.tools.load;
 
+import io.virtnvme.ipc.disk.DiskFrontEnd;
+import io.virtnvme.ipc.disk.DiskQueue;
 import io.virtnvme.ipc.sys.Threads;
-import io.virtnvme.ipc.vhostuser.VhostUserFrontEnd;
-import io.virtnvme.ipc.vhostuser.VhostUserFrontEndConfig;
-import io.virtnvme.ipc.vhostuser.VhostUserFrontEndException;
-import io.virtnvme.ipc.virtio.BlkConfig;
-import io.virtnvme.ipc.virtio.BlkFeature;
 import io.virtnvme.ipc.virtio.BlkRequest;
-import io.virtnvme.ipc.virtio.DriverQueue;
-import io.virtnvme.ipc.virtio.VirtioFeature;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.util.concurrent.locks.LockSupport;
 import org.HdrHistogram.Histogram;
 
@@ -35,7 +28,7 @@ final class LoadClient implements AutoCloseable {
 
   private final LoadSettings settings;
   private final LoadProgress progress;
-  private final VhostUserFrontEnd frontEnd;
+  private final DiskFrontEnd frontEnd;
   private final BlockChecker checker;
   private final Histogram latencies = new Histogram(1, LATENCY_MAX_NS, 3);
   private final int queueSize;
@@ -71,18 +64,7 @@ final class LoadClient implements AutoCloseable {
         Math.max(
             RequestTable.bufferBytes(queueSize, ioBytesMax),
             ((long) settings.memoryMegabytes() << 20) / settings.queueCount());
-    this.frontEnd =
-        VhostUserFrontEnd.connect(
-            new VhostUserFrontEndConfig()
-                .socketPath(settings.socketPath())
-                .queueCount(settings.queueCount())
-                .queueSize(queueSize)
-                .packed(settings.packed())
-                .deviceFeatures(
-                    VirtioFeature.of(
-                        BlkFeature.FLUSH, BlkFeature.BLK_SIZE, BlkFeature.SEG_MAX, BlkFeature.MQ))
-                .hugePages(settings.hugePages())
-                .memoryBytes(settings.queueCount() * (areaBytes + (1 << 20))));
+    this.frontEnd = FrontEnds.connect(settings, queueSize, settings.queueCount() * areaBytes);
     this.tables = new RequestTable[settings.queueCount()];
     for (int i = 0; i < tables.length; i++) {
       tables[i] =
@@ -97,9 +79,7 @@ final class LoadClient implements AutoCloseable {
 
   /** Throws when the disk is shorter than what the load wants to use. */
   void checkCapacity() {
-    final byte[] config = frontEnd.readConfig(BlkConfig.LENGTH);
-    final long sectors =
-        ByteBuffer.wrap(config).order(ByteOrder.LITTLE_ENDIAN).getLong(BlkConfig.CAPACITY_OFFSET);
+    final long sectors = frontEnd.capacityBytes() / BlkRequest.SECTOR_BYTES;
     final long needed = (long) settings.blockCount() * SECTORS_PER_BLOCK;
     if (sectors < needed) {
       throw new LoadException("the disk is too short: sectors=" + sectors + " needed=" + needed);
@@ -182,11 +162,11 @@ final class LoadClient implements AutoCloseable {
     lastCompletionNs = nowNs;
   }
 
-  private int reap(final DriverQueue queue, final RequestTable table, final long nowNs) {
+  private int reap(final DiskQueue queue, final RequestTable table, final long nowNs) {
     int completed = 0;
     while (completed < REAP_LIMIT) {
       final int token = queue.poll();
-      if (token == DriverQueue.NONE) {
+      if (token == DiskQueue.NONE) {
         break;
       }
       onCompletion(queue, table, token, nowNs);
@@ -198,20 +178,20 @@ final class LoadClient implements AutoCloseable {
   }
 
   private void onCompletion(
-      final DriverQueue queue, final RequestTable table, final int token, final long nowNs) {
+      final DiskQueue queue, final RequestTable table, final int token, final long nowNs) {
     final int status = queue.status(token);
     final int block = table.block(token);
     final int count = table.count(token);
     ios++;
     bytes += (long) count * BlockPattern.BLOCK_BYTES;
     latencies.recordValue(Math.max(1, Math.min(LATENCY_MAX_NS, nowNs - table.submittedNs(token))));
-    if (status != BlkRequest.STATUS_OK) {
+    if (status != DiskQueue.STATUS_OK) {
       onError(status, table.type(token), block, count);
       return;
     }
     switch (table.type(token)) {
-      case BlkRequest.TYPE_OUT -> checker.endWrite(block, count);
-      case BlkRequest.TYPE_IN -> {
+      case DiskQueue.WRITE -> checker.endWrite(block, count);
+      case DiskQueue.READ -> {
         final long address = frontEnd.toHost(table.bufferGuestAddress(token));
         final int wrong = checker.endRead(block, count, address, table.low(token));
         errors += wrong;
@@ -231,13 +211,13 @@ final class LoadClient implements AutoCloseable {
       firstErrorType = type;
       firstErrorBlock = block;
     }
-    if (type == BlkRequest.TYPE_OUT) {
+    if (type == DiskQueue.WRITE) {
       checker.failWrite(block, count);
     }
   }
 
   private void fill(final int index, final long nowNs) {
-    final DriverQueue queue = frontEnd.queue(index);
+    final DiskQueue queue = frontEnd.queue(index);
     if (queue.inFlightCount() > settings.queueDepth() / 2) {
       // In bursts, so that the slave has work in hand most of the time although checking takes us
       // longer than it takes the slave to copy: a kill then finds requests in flight.
@@ -257,56 +237,56 @@ final class LoadClient implements AutoCloseable {
     }
   }
 
-  private boolean addReadBack(final DriverQueue queue, final RequestTable table, final long nowNs) {
+  private boolean addReadBack(final DiskQueue queue, final RequestTable table, final long nowNs) {
     final int left = checker.blockCount() - nextReadBackBlock;
     final int count = Math.min(left, settings.ioBlocksMax());
-    if (count == 0 || !add(queue, table, BlkRequest.TYPE_IN, nextReadBackBlock, count, nowNs)) {
+    if (count == 0 || !add(queue, table, DiskQueue.READ, nextReadBackBlock, count, nowNs)) {
       return false;
     }
     nextReadBackBlock += count;
     return true;
   }
 
-  private boolean addRandom(final DriverQueue queue, final RequestTable table, final long nowNs) {
+  private boolean addRandom(final DiskQueue queue, final RequestTable table, final long nowNs) {
     final long random = nextRandom();
     if (random % FLUSH_ONE_IN == 0) {
-      return add(queue, table, BlkRequest.TYPE_FLUSH, 0, 0, nowNs);
+      return add(queue, table, DiskQueue.FLUSH, 0, 0, nowNs);
     }
     final int count = randomCount();
     if ((random >>> 16) % 100 < settings.readPercent()) {
-      return add(queue, table, BlkRequest.TYPE_IN, randomBlock(count), count, nowNs);
+      return add(queue, table, DiskQueue.READ, randomBlock(count), count, nowNs);
     }
     for (int i = 0; i < PLACE_ATTEMPTS; i++) {
       final int block = randomBlock(count);
       // As a file system would: no two writes of one block at the same time.
       if (!checker.isBusy(block, count)) {
-        return add(queue, table, BlkRequest.TYPE_OUT, block, count, nowNs);
+        return add(queue, table, DiskQueue.WRITE, block, count, nowNs);
       }
     }
     return false;
   }
 
   private boolean add(
-      final DriverQueue queue,
+      final DiskQueue queue,
       final RequestTable table,
       final int type,
       final int block,
       final int count,
       final long nowNs) {
     final int token = queue.begin(type, (long) block * SECTORS_PER_BLOCK);
-    if (token == DriverQueue.NONE) {
+    if (token == DiskQueue.NONE) {
       return false;
     }
     final long guestAddress = table.nextBuffer(token);
     if (count > 0) {
-      addData(queue, guestAddress, count, type == BlkRequest.TYPE_IN);
+      addData(queue, guestAddress, count, type == DiskQueue.READ);
     }
     if (!queue.add()) {
       return false;
     }
-    if (type == BlkRequest.TYPE_OUT) {
+    if (type == DiskQueue.WRITE) {
       checker.beginWrite(block, count, frontEnd.toHost(guestAddress));
-    } else if (type == BlkRequest.TYPE_IN) {
+    } else if (type == DiskQueue.READ) {
       checker.beginRead(block, count, table.low(token));
     }
     table.set(token, type, block, count, nowNs);
@@ -315,7 +295,7 @@ final class LoadClient implements AutoCloseable {
 
   /** One segment, or two that meet at some sector. */
   private void addData(
-      final DriverQueue queue, final long guestAddress, final int count, final boolean read) {
+      final DiskQueue queue, final long guestAddress, final int count, final boolean read) {
     final int lengthBytes = count * BlockPattern.BLOCK_BYTES;
     final long random = nextRandom();
     final int cut =
@@ -374,12 +354,9 @@ final class LoadClient implements AutoCloseable {
   /** One attempt; when nobody is there, the next stall leads to the next one. */
   private void reconnect() {
     try {
-      frontEnd.reconnect();
-      reconnects++;
-    } catch (final VhostUserFrontEndException e) {
-      if (!e.disconnected()) {
-        throw new LoadException("cannot reconnect: " + e.getMessage());
-      }
+      reconnects += frontEnd.tryReconnect() ? 1 : 0;
+    } catch (final IllegalStateException e) {
+      throw new LoadException(e.getMessage());
     }
   }
 

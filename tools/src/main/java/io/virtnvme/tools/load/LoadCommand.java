@@ -1,7 +1,10 @@
 package io.virtnvme.tools.load;
 
+import io.virtnvme.ipc.nvme.client.NvmeClientException;
+import io.virtnvme.ipc.vfiouser.VfioUserClientException;
 import io.virtnvme.ipc.vhostuser.VhostUserFrontEndException;
 import io.virtnvme.tools.OptionRange;
+import io.virtnvme.tools.pair.FrontEnd;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
@@ -16,13 +19,19 @@ import picocli.CommandLine.Spec;
     name = "load",
     hidden = true,
     mixinStandardHelpOptions = true,
-    description = "Run the verifying load of the demo against a vhost-user-blk socket.")
+    description = "Run the verifying load of the demo against a disk's socket.")
 public final class LoadCommand implements Callable<Integer> {
   private static final int BLOCK_COUNT_MAX = 1 << 26;
 
   @Spec private CommandSpec spec;
 
-  @Option(names = "--socket", required = true, description = "vhost-user socket of the disk.")
+  @Option(
+      names = "--front-end",
+      defaultValue = "vhost",
+      description = "What the disk is seen as: ${COMPLETION-CANDIDATES}.")
+  private FrontEnd frontEnd;
+
+  @Option(names = "--socket", required = true, description = "Socket of the disk.")
   private String socketPath;
 
   @Option(names = "--progress", required = true, description = "Progress file of the watcher.")
@@ -87,6 +96,7 @@ public final class LoadCommand implements Callable<Integer> {
     OptionRange.check(spec, "--memory", memoryMegabytes, 0, 65_536);
     final LoadSettings settings =
         new LoadSettings(
+            frontEnd,
             socketPath,
             progressPath,
             blockCount,
@@ -117,7 +127,10 @@ public final class LoadCommand implements Callable<Integer> {
       out.println(result.toJson());
       out.flush();
       return result.isSound() ? 0 : 1;
-    } catch (final VhostUserFrontEndException | LoadException e) {
+    } catch (final VhostUserFrontEndException
+        | VfioUserClientException
+        | NvmeClientException
+        | LoadException e) {
       progress.state(LoadProgress.State.FAILED);
       err.println("virtnvme load: " + e.getMessage());
       return 1;

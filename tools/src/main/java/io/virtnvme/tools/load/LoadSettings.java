@@ -1,11 +1,13 @@
 package io.virtnvme.tools.load;
 
+import io.virtnvme.tools.pair.FrontEnd;
 import java.nio.file.Path;
 
 /**
  * What a load client does.
  *
- * @param socketPath vhost-user socket of the disk
+ * @param frontEnd what the disk is seen as
+ * @param socketPath socket of the disk
  * @param progressPath file of {@link LoadProgress}, made by the watcher
  * @param blockCount blocks of 4 KiB that the load uses, all zero at the start
  * @param queueDepth requests kept in flight on each queue
@@ -22,6 +24,7 @@ import java.nio.file.Path;
  * @param stallLimitMs time without a completion after which the disk counts as dead
  */
 public record LoadSettings(
+    FrontEnd frontEnd,
     String socketPath,
     Path progressPath,
     int blockCount,

@@ -12,9 +12,16 @@ import java.nio.file.Path;
  *     its own length counts instead
  * @param file behind a {@link Kind#URING} disk; null for one made in the run directory
  * @param packed offer packed rings
+ * @param frontEnd what a guest sees of it
  */
 public record PairSettings(
-    int slaveCore, int standbyCount, Kind kind, int blockCount, Path file, boolean packed) {
+    int slaveCore,
+    int standbyCount,
+    Kind kind,
+    int blockCount,
+    Path file,
+    boolean packed,
+    FrontEnd frontEnd) {
   /** Kinds of disk. */
   public enum Kind {
     /** Completes at once and moves no byte. */

@@ -29,6 +29,7 @@ import java.util.concurrent.locks.LockSupport;
 public final class TemporaryPair implements AutoCloseable {
   private static final String BDEV_NAME = "disk";
   private static final String CONTROLLER_NAME = "vm";
+  private static final String SUBSYSTEM_NQN = "nqn.2024-01.io.virtnvme:disk";
   private static final Duration RPC_TIMEOUT = Duration.ofSeconds(20);
   private static final long START_LIMIT_NS = TimeUnit.SECONDS.toNanos(60);
   private static final long STOP_LIMIT_MS = 5000;
@@ -184,13 +185,40 @@ public final class TemporaryPair implements AutoCloseable {
       case MEM -> rpc.call("bdev_malloc_create", putBlocks(bdev));
       case URING -> rpc.call("bdev_uring_create", putFile(bdev));
     }
+    switch (settings.frontEnd()) {
+      case VHOST ->
+          rpc.call(
+              "vhost_create_blk_controller",
+              JsonNodeFactory.instance
+                  .objectNode()
+                  .put("ctrlr", CONTROLLER_NAME)
+                  .put("dev_name", BDEV_NAME)
+                  .put("packed_ring", settings.packed()));
+      case NVME -> createNvmeController();
+    }
+  }
+
+  private void createNvmeController() throws IOException {
     rpc.call(
-        "vhost_create_blk_controller",
-        JsonNodeFactory.instance
-            .objectNode()
-            .put("ctrlr", CONTROLLER_NAME)
-            .put("dev_name", BDEV_NAME)
-            .put("packed_ring", settings.packed()));
+        "nvmf_create_transport", JsonNodeFactory.instance.objectNode().put("trtype", "VFIOUSER"));
+    rpc.call("nvmf_create_subsystem", subsystem().put("allow_any_host", true));
+    final ObjectNode namespace = subsystem();
+    namespace.putObject("namespace").put("bdev_name", BDEV_NAME);
+    rpc.call("nvmf_subsystem_add_ns", namespace);
+    final ObjectNode listener = subsystem();
+    listener
+        .putObject("listen_address")
+        .put("trtype", "VFIOUSER")
+        .put("traddr", nvmeDirectory().toString());
+    rpc.call("nvmf_subsystem_add_listener", listener);
+  }
+
+  private static ObjectNode subsystem() {
+    return JsonNodeFactory.instance.objectNode().put("nqn", SUBSYSTEM_NQN);
+  }
+
+  private Path nvmeDirectory() {
+    return runDirectory.path().resolve("nvme");
   }
 
   private ObjectNode putBlocks(final ObjectNode bdev) {
@@ -217,9 +245,11 @@ public final class TemporaryPair implements AutoCloseable {
     }
   }
 
-  /** The disk's vhost-user socket. */
+  /** The disk's socket. */
   public Path socket() {
-    return runDirectory.controllerSocket(CONTROLLER_NAME);
+    return settings.frontEnd() == FrontEnd.NVME
+        ? nvmeDirectory().resolve("cntrl")
+        : runDirectory.controllerSocket(CONTROLLER_NAME);
   }
 
   /** The takeovers so far, as the master tells them. */

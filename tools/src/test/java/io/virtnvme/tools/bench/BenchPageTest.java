@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.virtnvme.tools.page.Screenshot;
+import io.virtnvme.tools.pair.FrontEnd;
 import io.virtnvme.tools.pair.PairSettings;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
@@ -28,6 +29,7 @@ class BenchPageTest {
     final BenchReport report =
         new BenchReport(
             new BenchSettings(
+                FrontEnd.VHOST,
                 PairSettings.Kind.MEM,
                 null,
                 64,

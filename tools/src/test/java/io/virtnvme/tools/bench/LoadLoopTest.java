@@ -11,6 +11,7 @@ import io.virtnvme.ipc.virtio.BlkRequest;
 import io.virtnvme.ipc.virtio.DriverQueue;
 import io.virtnvme.ipc.virtio.SplitDriverQueue;
 import io.virtnvme.ipc.virtio.UsedRing;
+import io.virtnvme.tools.pair.FrontEnd;
 import java.lang.management.ManagementFactory;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
@@ -47,6 +48,7 @@ class LoadLoopTest {
     final RunResult result =
         new ClientRun(
                 new RunOrder(
+                    FrontEnd.VHOST,
                     null,
                     Work.MIXED,
                     32,

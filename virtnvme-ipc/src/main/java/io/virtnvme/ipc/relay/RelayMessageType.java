@@ -96,7 +96,17 @@ public enum RelayMessageType {
    */
   UNWATCH(20),
   /** Slave to master, id = seat, since 1.1, answers UNWATCH: no thread waits for the seat. */
-  UNWATCHED(21);
+  UNWATCHED(21),
+  /**
+   * Master to slave, id = session, since 2.1: the namespaces of an NVMe controller as they are from
+   * now on ({@link NvmeDescription#writeNamespaces}). Sequence: comes back in the answer.
+   */
+  NAMESPACES(22),
+  /**
+   * Slave to master, id = session, since 2.1, answers NAMESPACES (same sequence): no request runs
+   * on a namespace that is not in the list, and none will begin.
+   */
+  NAMESPACES_SET(23);
 
   private static final RelayMessageType[] BY_CODE = new RelayMessageType[32];
 

@@ -16,6 +16,7 @@ public final class Errno {
   public static final int ENODEV = 19;
   public static final int EINVAL = 22;
   public static final int ENOSPC = 28;
+  public static final int ENOTTY = 25;
   public static final int EROFS = 30;
   public static final int EPIPE = 32;
   public static final int ENOSYS = 38;
@@ -49,6 +50,7 @@ public final class Errno {
       case EEXIST -> "EEXIST (exists already)";
       case ENODEV -> "ENODEV (no such device)";
       case EINVAL -> "EINVAL (invalid argument)";
+      case ENOTTY -> "ENOTTY (no such request)";
       case ENOSPC -> "ENOSPC (no space left)";
       case EROFS -> "EROFS (read-only file system)";
       case EPIPE -> "EPIPE (peer is gone)";

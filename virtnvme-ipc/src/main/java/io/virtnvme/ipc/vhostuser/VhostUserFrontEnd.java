@@ -8,11 +8,15 @@ import static io.virtnvme.ipc.vhostuser.VhostUserProtocolFeature.REPLY_ACK;
 import static io.virtnvme.ipc.vhostuser.VhostUserProtocolFeature.STATUS;
 import static io.virtnvme.ipc.vhostuser.VhostUserProtocolFeature.maskOf;
 
+import io.virtnvme.ipc.disk.DiskFrontEnd;
+import io.virtnvme.ipc.memory.LittleEndian;
 import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.sys.EventFd;
 import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.ipc.sys.Mapping;
 import io.virtnvme.ipc.sys.Memfd;
+import io.virtnvme.ipc.virtio.BlkConfig;
+import io.virtnvme.ipc.virtio.BlkRequest;
 import io.virtnvme.ipc.virtio.DriverQueue;
 import io.virtnvme.ipc.virtio.PackedDriverQueue;
 import io.virtnvme.ipc.virtio.SplitDriverQueue;
@@ -31,7 +35,7 @@ import java.util.List;
  * configured time limit per message. Afterwards the caller polls {@link #queue} without allocation
  * and calls {@link #kick} when the queue says so. One thread uses an instance.
  */
-public final class VhostUserFrontEnd implements AutoCloseable {
+public final class VhostUserFrontEnd implements DiskFrontEnd {
   private static final long F_INDIRECT = VirtioFeature.of(VirtioFeature.RING_INDIRECT_DESC);
   private static final long F_EVENT_IDX = VirtioFeature.of(VirtioFeature.RING_EVENT_IDX);
   private static final long F_PROTOCOL = VirtioFeature.of(VirtioFeature.PROTOCOL_FEATURES);
@@ -133,14 +137,35 @@ public final class VhostUserFrontEnd implements AutoCloseable {
     }
   }
 
+  @Override
+  public boolean tryReconnect() {
+    try {
+      reconnect();
+      return true;
+    } catch (final VhostUserFrontEndException e) {
+      if (e.disconnected()) {
+        return false;
+      }
+      throw new IllegalStateException("cannot reconnect: " + e.getMessage(), e);
+    }
+  }
+
+  @Override
+  public long capacityBytes() {
+    final byte[] config = readConfig(BlkConfig.LENGTH);
+    return LittleEndian.getLong(config, BlkConfig.CAPACITY_OFFSET) * BlkRequest.SECTOR_BYTES;
+  }
+
   /**
    * False once the back-end has hung up. A system call, so not for every turn of a polling loop.
    */
+  @Override
   public boolean isConnected() {
     return connection != null && connection.isOpen();
   }
 
   /** Process that listens on the back-end's socket, as of the last connection. */
+  @Override
   public int peerPid() {
     return connection.peerPid();
   }
@@ -350,11 +375,13 @@ public final class VhostUserFrontEnd implements AutoCloseable {
   }
 
   /** A request queue, 0..queueCount-1, polled by the caller. */
+  @Override
   public DriverQueue queue(final int index) {
     return queues.get(index);
   }
 
   /** Wakes the back-end for a queue; no allocation. */
+  @Override
   public void kick(final int index) {
     eventFd.signal(kickFds[index]);
   }
@@ -385,16 +412,19 @@ public final class VhostUserFrontEnd implements AutoCloseable {
   }
 
   /** Guest address of the first byte behind the rings. */
+  @Override
   public long dataGuestAddress() {
     return GUEST_BASE + dataOffset;
   }
 
   /** Bytes behind the rings, free for data. */
+  @Override
   public long dataBytes() {
     return config.memoryBytes() - dataOffset;
   }
 
   /** Where a guest address of this front-end's memory lies in this process; not checked. */
+  @Override
   public long toHost(final long guestAddress) {
     return guestAddress - GUEST_BASE + memory.address();
   }

@@ -6,6 +6,9 @@ import io.virtnvme.master.rpc.BdevInfo;
 import io.virtnvme.master.rpc.ControlPlane;
 import io.virtnvme.master.rpc.ControllerInfo;
 import io.virtnvme.master.rpc.ControllerSpecs;
+import io.virtnvme.master.rpc.NvmfSpecs;
+import io.virtnvme.master.rpc.NvmfState;
+import io.virtnvme.master.rpc.NvmfSubsystem;
 import io.virtnvme.master.rpc.RpcMethods;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -86,6 +89,34 @@ public final class ConfigLoader {
         }
       }
     }
+    return isThereNvmf(call);
+  }
+
+  private boolean isThereNvmf(final ConfigCall call) {
+    final NvmfState state = controlPlane.nvmf().state();
+    if (call.method().equals(NvmfSpecs.CREATE_TRANSPORT)) {
+      return state.transport() != null;
+    }
+    for (final NvmfSubsystem subsystem : state.subsystems()) {
+      if (subsystem.spec().nqn().equals(call.params().path("nqn").asText())) {
+        return switch (call.method()) {
+          case NvmfSpecs.CREATE_SUBSYSTEM -> true;
+          case NvmfSpecs.ADD_NS -> hasNamespace(subsystem, call);
+          case NvmfSpecs.ADD_LISTENER -> hasListener(subsystem, call);
+          default -> false;
+        };
+      }
+    }
     return false;
+  }
+
+  private static boolean hasNamespace(final NvmfSubsystem subsystem, final ConfigCall call) {
+    final String bdev = call.params().path("namespace").path("bdev_name").asText();
+    return subsystem.namespaces().stream().anyMatch(namespace -> namespace.bdevName().equals(bdev));
+  }
+
+  private static boolean hasListener(final NvmfSubsystem subsystem, final ConfigCall call) {
+    final String traddr = call.params().path("listen_address").path("traddr").asText();
+    return subsystem.listeners().stream().anyMatch(listener -> listener.traddr().equals(traddr));
   }
 }

@@ -35,6 +35,7 @@ public final class FrameworkMethods {
           "iobuf_set_options",
           "iscsi_set_options",
           "nvmf_set_config",
+          "nvmf_set_crdt",
           "nvmf_set_max_subsystems",
           "scheduler_set_options",
           "sock_impl_set_options",
@@ -64,6 +65,8 @@ public final class FrameworkMethods {
     answer.addObject().put("subsystem", ConfigWriter.BDEV).putArray("depends_on");
     final ObjectNode vhost = answer.addObject().put("subsystem", ConfigWriter.VHOST_BLK);
     vhost.putArray("depends_on").add(ConfigWriter.BDEV);
+    final ObjectNode nvmf = answer.addObject().put("subsystem", ConfigWriter.NVMF);
+    nvmf.putArray("depends_on").add(ConfigWriter.BDEV);
     return RpcMethods.answer(answer);
   }
 
@@ -78,6 +81,7 @@ public final class FrameworkMethods {
           case ConfigWriter.VHOST_BLK ->
               ConfigWriter.controllerCalls(
                   controlPlane.controllers().stream().map(ControllerInfo::spec).toList());
+          case ConfigWriter.NVMF -> ConfigWriter.nvmfCalls(controlPlane.nvmf().state());
           default ->
               throw new RpcException(
                   RpcException.INVALID_PARAMS,

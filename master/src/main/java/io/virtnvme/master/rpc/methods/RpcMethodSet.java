@@ -25,6 +25,7 @@ public final class RpcMethodSet {
     final RpcMethods methods = new RpcMethods(version);
     new BdevMethods(controlPlane, changes).register(methods);
     new VhostMethods(controlPlane, changes).register(methods);
+    new NvmfMethods(controlPlane, changes).register(methods);
     new FrameworkMethods(controlPlane).register(methods);
     new VirtnvmeMethods(controlPlane, history::last).register(methods);
     new UpgradeMethods(controlPlane, replacer).register(methods);

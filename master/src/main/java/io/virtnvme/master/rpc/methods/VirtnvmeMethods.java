@@ -9,6 +9,7 @@ import io.virtnvme.master.rpc.BdevInfo;
 import io.virtnvme.master.rpc.ControlPlane;
 import io.virtnvme.master.rpc.ControllerInfo;
 import io.virtnvme.master.rpc.MasterInfo;
+import io.virtnvme.master.rpc.NvmfSubsystemInfo;
 import io.virtnvme.master.rpc.RecoveryInfo;
 import io.virtnvme.master.rpc.RpcMethods;
 import io.virtnvme.master.rpc.RpcParams;
@@ -93,9 +94,27 @@ public final class VirtnvmeMethods {
           .put("seat", controller.seat())
           .put("sessions", controller.sessions().size());
     }
+    json.set("nvme", subsystems());
     json.put("recoveries", controlPlane.recoveries().size());
     final ObjectNode counters = json.putObject("counters");
     controlPlane.counters().forEach(counters::put);
+    return json;
+  }
+
+  private ArrayNode subsystems() {
+    final ArrayNode json = JsonNodeFactory.instance.arrayNode();
+    for (final NvmfSubsystemInfo info : controlPlane.nvmf().subsystems()) {
+      final ObjectNode entry = json.addObject();
+      entry.put("nqn", info.subsystem().spec().nqn());
+      final ArrayNode namespaces = entry.putArray("namespaces");
+      info.subsystem()
+          .namespaces()
+          .forEach(namespace -> namespaces.add(namespace.nsid() + "=" + namespace.bdevName()));
+      final ArrayNode sockets = entry.putArray("sockets");
+      info.subsystem().listeners().forEach(one -> sockets.add(one.traddr() + "/cntrl"));
+      entry.put("seat", info.seat());
+      entry.put("sessions", info.controllers().size());
+    }
     return json;
   }
 

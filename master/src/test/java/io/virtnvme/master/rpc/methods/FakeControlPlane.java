@@ -8,6 +8,7 @@ import io.virtnvme.master.rpc.ControlPlane;
 import io.virtnvme.master.rpc.ControllerInfo;
 import io.virtnvme.master.rpc.IoStat;
 import io.virtnvme.master.rpc.MasterInfo;
+import io.virtnvme.master.rpc.NvmfControl;
 import io.virtnvme.master.rpc.RecoveryInfo;
 import io.virtnvme.master.rpc.RpcException;
 import io.virtnvme.master.rpc.SlaveInfo;
@@ -27,6 +28,7 @@ public final class FakeControlPlane implements ControlPlane {
 
   private final Map<String, BdevInfo> bdevs = new LinkedHashMap<>();
   private final Map<String, ControllerInfo> controllers = new LinkedHashMap<>();
+  private final NvmfControl nvmf = new FakeNvmf();
 
   @Override
   public synchronized CompletionStage<BdevInfo> createBdev(final BdevSpec spec) {
@@ -44,6 +46,11 @@ public final class FakeControlPlane implements ControlPlane {
             "");
     bdevs.put(spec.name(), bdev);
     return CompletableFuture.completedFuture(bdev);
+  }
+
+  @Override
+  public NvmfControl nvmf() {
+    return nvmf;
   }
 
   @Override

@@ -320,8 +320,9 @@ final class RpcMethodsTest {
     assertEquals(
         0, loader.load(ConfigReader.calls(JsonText.parse(config))).toCompletableFuture().join());
     assertEquals(
-        RpcException.INVALID_PARAMS, refusal("framework_get_config", "{\"name\":\"nvmf\"}").code());
-    assertEquals(2, call("framework_get_subsystems", "{}").size());
+        RpcException.INVALID_PARAMS,
+        refusal("framework_get_config", "{\"name\":\"iscsi\"}").code());
+    assertEquals(3, call("framework_get_subsystems", "{}").size());
   }
 
   private String loadFailure(final String bdevConfig) {

@@ -1,4 +1,4 @@
-package io.virtnvme.slave.virtqueue;
+package io.virtnvme.slave.ring;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
@@ -18,7 +18,7 @@ class InPlaceRecoveryTest {
     for (final boolean inJournal : new boolean[] {false, true}) {
       final long rows =
           Arrays.stream(InPlaceRecovery.values())
-              .filter(row -> row.matches(state, inJournal))
+              .filter(row -> row.matches(state.progress(), inJournal))
               .count();
       assertEquals(1, rows, state + ", inJournal=" + inJournal);
     }
@@ -29,7 +29,7 @@ class InPlaceRecoveryTest {
     final Set<InPlaceRecovery> used = EnumSet.noneOf(InPlaceRecovery.class);
     for (final BlkTask.State state : BlkTask.State.values()) {
       for (final InPlaceRecovery row : InPlaceRecovery.values()) {
-        if (row.matches(state, false) || row.matches(state, true)) {
+        if (row.matches(state.progress(), false) || row.matches(state.progress(), true)) {
           used.add(row);
         }
       }
@@ -43,7 +43,7 @@ class InPlaceRecoveryTest {
       value = BlkTask.State.class,
       names = {"SUBMITTING", "SUBMITTED", "ORPHAN"})
   void shouldLeaveTheChannelWhatItHas(final BlkTask.State state) {
-    assertEquals(InPlaceRecovery.Decision.KEEP, InPlaceRecovery.decide(state, true));
-    assertEquals(InPlaceRecovery.Decision.ORPHAN, InPlaceRecovery.decide(state, false));
+    assertEquals(InPlaceRecovery.Decision.KEEP, InPlaceRecovery.decide(state.progress(), true));
+    assertEquals(InPlaceRecovery.Decision.ORPHAN, InPlaceRecovery.decide(state.progress(), false));
   }
 }

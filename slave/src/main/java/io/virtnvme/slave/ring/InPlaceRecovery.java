@@ -1,13 +1,11 @@
-package io.virtnvme.slave.virtqueue;
-
-import io.virtnvme.slave.blk.BlkTask;
+package io.virtnvme.slave.ring;
 
 /**
  * What becomes of a request when its agent was left by an error in the middle of a step: a table
  * over how far its task had come, which private memory kept, and over whether the journal has it.
  * Pure functions; exactly one row matches each combination.
  */
-enum InPlaceRecovery {
+public enum InPlaceRecovery {
   /** Never fetched, or published and its task freed. */
   IDLE(Progress.NOT_STARTED, false, Decision.FREE),
   /** In the journal and not brought further; the task may not even know of the fetch. */
@@ -19,43 +17,38 @@ enum InPlaceRecovery {
   HELD_UNKNOWN(Progress.HELD, false, Decision.ORPHAN),
   /**
    * The channel has it, or the error hit inside its call: its end comes, or {@link
-   * VirtqueueAgent#onChannelIdle} runs it again.
+   * RingAgent#onChannelIdle} runs it again.
    */
   HELD(Progress.HELD, true, Decision.KEEP),
   /** No error does this, somebody scribbled on the journal. */
   ENDED_UNKNOWN(Progress.ENDED, false, Decision.FREE),
-  /** The channel told its end; status byte and dirty log may lack it. */
+  /** The channel told its end; the guest's memory may lack it. */
   ENDED(Progress.ENDED, true, Decision.FINISH),
   /** Published; the error hit before its task was freed. */
   PUBLISHED(Progress.DONE, false, Decision.FREE),
   /** All is done but the publication. */
   DONE(Progress.DONE, true, Decision.PUBLISH),
   /** No error does this, somebody scribbled on the journal. */
-  STUCK_UNKNOWN(Progress.STUCK, false, Decision.FREE),
-  /** Cannot be answered, now as before. */
-  STUCK(Progress.STUCK, true, Decision.STAY);
+  PARKED_UNKNOWN(Progress.PARKED, false, Decision.FREE),
+  /** The ring can bring it no further, now as before. */
+  PARKED(Progress.PARKED, true, Decision.STAY);
 
   /** How far the task had come. */
-  enum Progress {
+  public enum Progress {
+    /** Nothing outside the task knows of it. */
     NOT_STARTED,
+    /** The channel has it, or may have it. */
     HELD,
+    /** Ended, and not all of its end is written. */
     ENDED,
+    /** Ready to be published. */
     DONE,
-    STUCK;
-
-    static Progress of(final BlkTask.State state) {
-      return switch (state) {
-        case FREE, FETCHED, PREPARED -> NOT_STARTED;
-        case SUBMITTING, SUBMITTED, ORPHAN -> HELD;
-        case ENDED -> ENDED;
-        case DONE -> DONE;
-        case STUCK -> STUCK;
-      };
-    }
+    /** Waits for something that no reactor brings. */
+    PARKED
   }
 
   /** What to do with the task. */
-  enum Decision {
+  public enum Decision {
     FREE,
     RUN_AGAIN,
     KEEP,
@@ -77,21 +70,22 @@ enum InPlaceRecovery {
     this.decision = decision;
   }
 
-  boolean matches(final BlkTask.State state, final boolean isInJournal) {
-    return inJournal == isInJournal && progress == Progress.of(state);
+  boolean matches(final Progress actual, final boolean isInJournal) {
+    return inJournal == isInJournal && progress == actual;
   }
 
-  static Decision decide(final BlkTask.State state, final boolean isInJournal) {
+  /**
+   * What becomes of a task.
+   *
+   * @param progress how far it had come
+   * @param isInJournal whether the journal has its request inflight
+   */
+  public static Decision decide(final Progress progress, final boolean isInJournal) {
     for (final InPlaceRecovery row : ROWS) {
-      if (row.matches(state, isInJournal)) {
+      if (row.matches(progress, isInJournal)) {
         return row.decision;
       }
     }
-    throw new IllegalStateException("no row for " + state + ", inJournal=" + isInJournal);
-  }
-
-  /** Whether the channel may report the end of a request in this state. */
-  static boolean isHeld(final BlkTask.State state) {
-    return Progress.of(state) == Progress.HELD;
+    throw new IllegalStateException("no row for " + progress + ", inJournal=" + isInJournal);
   }
 }

@@ -1,0 +1,121 @@
+package io.virtnvme.slave.control;
+
+import io.virtnvme.ipc.relay.BdevDescription;
+import io.virtnvme.ipc.relay.NvmeDescription;
+import io.virtnvme.ipc.relay.SessionDescription;
+import io.virtnvme.slave.nvme.ControllerArea;
+import io.virtnvme.slave.nvme.ControllerAreaDescriptor;
+import io.virtnvme.slave.nvme.ControllerConfig;
+import io.virtnvme.slave.nvme.DmaMemory;
+import io.virtnvme.slave.nvme.Namespace;
+import io.virtnvme.slave.nvme.NamespaceVolume;
+import io.virtnvme.slave.nvme.SessionParts;
+import io.virtnvme.slave.reactor.Seat;
+import io.virtnvme.slave.session.SessionException;
+import io.virtnvme.slave.vfio.NvmeDevice;
+import io.virtnvme.slave.vfio.NvmeDevices;
+import io.virtnvme.slave.vfio.NvmeMachine;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * The NVMe controllers of one seat: brings sessions, disks and reactors together. Control thread.
+ */
+final class SeatControllers implements NvmeDevices {
+  private final Volumes volumes;
+  private final Map<Integer, Seat> seats;
+  private final int seatId;
+
+  SeatControllers(final Volumes volumes, final Map<Integer, Seat> seats, final int seatId) {
+    this.volumes = volumes;
+    this.seats = seats;
+    this.seatId = seatId;
+  }
+
+  @Override
+  public long areaLength() {
+    return ControllerAreaDescriptor.LENGTH;
+  }
+
+  @Override
+  public void format(final long areaAddress, final long sessionId) {
+    new ControllerArea(areaAddress).format(sessionId);
+  }
+
+  @Override
+  public NvmeDevice make(final NvmeMachine machine) {
+    final Seat seat = seats.get(seatId);
+    if (seat == null) {
+      return null;
+    }
+    final ControllerArea area = new ControllerArea(machine.areaAddress());
+    final String problem = area.validate(machine.sessionId());
+    if (problem != null) {
+      throw new SessionException("session " + machine.sessionId() + ": " + problem);
+    }
+    final ControllerDevice device =
+        new ControllerDevice(machine, config(machine), area, seat, this::volumesOf);
+    device.queues(seat.queues(parts(machine, area), device));
+    return device;
+  }
+
+  @Override
+  public boolean isUsable(final NvmeDevice device) {
+    return device instanceof ControllerDevice ours && ours.seat() == seats.get(seatId);
+  }
+
+  private SessionParts parts(final NvmeMachine machine, final ControllerArea area) {
+    final NvmeDescription nvme = machine.description().nvme();
+    return new SessionParts(
+        machine.sessionId(),
+        area,
+        machine.doorbellsAddress(),
+        nvme.mappableDoorbells(),
+        nvme.namespaceCountMax(),
+        machine.segment(),
+        new DmaMemory(machine.readable(), machine.writable()),
+        machine.vectorFds(),
+        volumesOf(machine.description()));
+  }
+
+  private static ControllerConfig config(final NvmeMachine machine) {
+    final NvmeDescription nvme = machine.description().nvme();
+    return new ControllerConfig(
+        nvme.subsystemNqn(),
+        nvme.serialNumber(),
+        nvme.modelNumber(),
+        nvme.controllerId(),
+        NvmeMachine.PCI_VENDOR_ID,
+        NvmeMachine.PCI_VENDOR_ID,
+        Math.min(nvme.ioQueueCountMax(), ControllerConfig.QUEUE_PAIRS_LIMIT),
+        Math.min(nvme.queueEntryCountMax(), ControllerConfig.QUEUE_ENTRIES_LIMIT),
+        machine.vectorCount(),
+        Math.min(nvme.namespaceCountMax(), ControllerConfig.NAMESPACE_ID_LIMIT));
+  }
+
+  private List<NamespaceVolume> volumesOf(final SessionDescription description) {
+    final List<NamespaceVolume> found = new ArrayList<>();
+    for (final NvmeDescription.Namespace namespace : description.nvme().namespaces()) {
+      final Volumes.Volume volume = volumes.get(namespace.bdevId());
+      if (volume == null) {
+        throw new SessionException(
+            "the bdev of namespace "
+                + namespace.nsid()
+                + " is not open here: bdev id="
+                + namespace.bdevId());
+      }
+      final BdevDescription disk = volume.bdev().description();
+      found.add(
+          new NamespaceVolume(
+              new Namespace(
+                  namespace.nsid(),
+                  disk.blockCount(),
+                  disk.blockBytes(),
+                  disk.readOnly(),
+                  namespace.uuid()),
+              volume.bdev()));
+    }
+    return found;
+  }
+}

@@ -1,0 +1,56 @@
+package io.virtnvme.slave.nvme;
+
+import io.virtnvme.slave.bdev.BlockChannel;
+import io.virtnvme.slave.bdev.ReactorIo;
+import java.util.List;
+
+/**
+ * The namespaces of a controller as one reactor drives them, by id. Replaced whole; one reactor
+ * thread.
+ */
+final class NamespaceChannels {
+  private final BlockChannel[] channels;
+  private final int[] blockShifts;
+  private final boolean[] readOnly;
+
+  NamespaceChannels(
+      final List<NamespaceVolume> volumes, final int namespaceIdMax, final ReactorIo io) {
+    channels = new BlockChannel[namespaceIdMax + 1];
+    blockShifts = new int[namespaceIdMax + 1];
+    readOnly = new boolean[namespaceIdMax + 1];
+    for (final NamespaceVolume volume : volumes) {
+      final int id = volume.namespace().id();
+      channels[id] = volume.bdev().channel(io);
+      blockShifts[id] = Integer.numberOfTrailingZeros(channels[id].blockBytes());
+      readOnly[id] = volume.namespace().isReadOnly();
+    }
+  }
+
+  /** Whether the id is one that a namespace could have. */
+  boolean isValid(final int id) {
+    return id > 0 && id < channels.length;
+  }
+
+  /** The disk of a namespace with a valid id, or null when there is none. */
+  BlockChannel channel(final int id) {
+    return channels[id];
+  }
+
+  int blockShift(final int id) {
+    return blockShifts[id];
+  }
+
+  boolean isReadOnly(final int id) {
+    return readOnly[id];
+  }
+
+  /** The first namespace with an id of at least {@code id}, or 0. */
+  int nextActive(final int id) {
+    for (int next = id; next < channels.length; next++) {
+      if (channels[next] != null) {
+        return next;
+      }
+    }
+    return 0;
+  }
+}

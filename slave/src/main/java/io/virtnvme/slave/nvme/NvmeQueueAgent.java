@@ -1,0 +1,566 @@
+package io.virtnvme.slave.nvme;
+
+import io.virtnvme.ipc.memory.Mem;
+import io.virtnvme.ipc.nvme.Doorbells;
+import io.virtnvme.ipc.segment.SessionSegment.QueueCounter;
+import io.virtnvme.journal.NvmeCqJournal;
+import io.virtnvme.slave.bdev.ReactorIo;
+import io.virtnvme.slave.nvme.NvmeCommandTask.State;
+import io.virtnvme.slave.ring.InPlaceRecovery;
+import io.virtnvme.slave.ring.RingAgent;
+import io.virtnvme.slave.virtqueue.GuestMemory;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * One completion queue and all submission queues that complete into it, as one ring of a reactor.
+ * They are recovered together, since a completion belongs to the one journal and its command to
+ * another. Commands of I/O queues are carried out here, those of the admin queue by the control
+ * thread. One reactor thread; the data path's calls do not allocate, block, log, or throw.
+ *
+ * <p>When memory that the completion queue lies in goes away, the ring stands still until it is
+ * there again: a driver may move its queues only while the controller is off, but a front-end may
+ * take memory away and bring it back at any time.
+ */
+public final class NvmeQueueAgent implements RingAgent {
+  private final QueueContext context;
+  private final CompletionRing completion;
+  private final CommandRunner runner;
+
+  /** By {@link SubmissionRing#index}; null where one went away. Replaced, never changed. */
+  private SubmissionRing[] rings = new SubmissionRing[0];
+
+  private AdminLine admin;
+  private DmaMemory memory;
+  private long shadowAddress;
+  private long eventIndexAddress;
+  private int firstToPoll;
+  private int stoppingCount;
+  private boolean isOpen;
+  private boolean awaitsIdle;
+
+  NvmeQueueAgent(final NvmeQueueSetup setup, final ReactorIo io, final int ringSlot) {
+    this.context = setup.context();
+    this.memory = setup.memory();
+    this.shadowAddress = setup.shadowAddress();
+    this.eventIndexAddress = setup.eventIndexAddress();
+    this.completion = new CompletionRing(setup.completion(), context, setup.callFd());
+    this.runner =
+        new CommandRunner(setup, completion, io, ringSlot, setup.completion().entryCount());
+    for (final SubmissionQueue queue : setup.submissions()) {
+      add(queue);
+    }
+    completion.memory(memory);
+    findShadows();
+  }
+
+  private SubmissionRing add(final SubmissionQueue queue) {
+    int index = 0;
+    while (index < rings.length && rings[index] != null) {
+      index++;
+    }
+    final SubmissionRing ring = new SubmissionRing(queue, context, index);
+    final SubmissionRing[] more = Arrays.copyOf(rings, Math.max(rings.length, index + 1));
+    more[index] = ring;
+    rings = more;
+    if (queue.queueId() == 0) {
+      admin = new AdminLine(ring, completion, context.reports());
+    }
+    int commandCount = 0;
+    for (final SubmissionRing each : present()) {
+      commandCount += each.taskCount();
+    }
+    completion.ensureCapacity(commandCount);
+    runner.ensureCapacity(commandCount);
+    completion.journal().attach(ring.journal());
+    ring.memory(memory);
+    ring.counters().load();
+    return ring;
+  }
+
+  private List<SubmissionRing> present() {
+    final List<SubmissionRing> present = new ArrayList<>();
+    for (final SubmissionRing ring : rings) {
+      if (ring != null) {
+        present.add(ring);
+      }
+    }
+    return present;
+  }
+
+  private SubmissionRing find(final int queueId) {
+    for (final SubmissionRing ring : rings) {
+      if (ring != null && ring.queue().queueId() == queueId) {
+        return ring;
+      }
+    }
+    return null;
+  }
+
+  /** The completion queue that it runs. */
+  public CompletionQueue queue() {
+    return completion.queue();
+  }
+
+  @Override
+  public int start(final long nowNs) {
+    runner.begin(nowNs);
+    return completion.isMapped() ? open() : 0;
+  }
+
+  /**
+   * Opens the journals and takes over what is inflight in them, keeping what this process knows to
+   * be held by a channel, or done: nothing of that at the start. May be called again at any time.
+   * Signals one interrupt, since the last one may be lost.
+   *
+   * @return how many commands are run again
+   */
+  private int open() {
+    requireUsable(completion.open());
+    for (final SubmissionRing ring : present()) {
+      requireUsable(ring.open());
+    }
+    final NvmeCqJournal.Recovery recovery = completion.journal().recover();
+    runner.forgetAll();
+    completion.clearDone();
+    awaitsIdle = false;
+    int resubmitted = 0;
+    for (final SubmissionRing ring : present()) {
+      resubmitted += takeBack(ring);
+      if (recovery.inconsistencyCount() > 0) {
+        ring.counters().onGuestFault();
+      }
+    }
+    takeBackOwnFlush();
+    runner.endRecovery(present());
+    completion.findHead();
+    completion.call().force();
+    isOpen = true;
+    runner.runDeferred();
+    return resubmitted;
+  }
+
+  private static void requireUsable(final String complaint) {
+    if (complaint != null) {
+      throw new IllegalStateException(complaint);
+    }
+  }
+
+  /** Judges every task of a queue: see {@link InPlaceRecovery}. */
+  private int takeBack(final SubmissionRing ring) {
+    final int[] slots = new int[ring.taskCount()];
+    final int count = ring.journal().inflightSlots(slots);
+    final boolean[] inJournal = new boolean[ring.taskCount()];
+    ring.executingCount = 0;
+    int again = 0;
+    for (int i = 0; i < count; i++) {
+      inJournal[slots[i]] = true;
+      again += takeBack(ring.task(slots[i]), true);
+    }
+    for (int slot = 0; slot < inJournal.length; slot++) {
+      if (!inJournal[slot]) {
+        takeBack(ring.task(slot), false);
+      }
+    }
+    ring.counters().onResubmitted(again);
+    return again;
+  }
+
+  private int takeBack(final NvmeCommandTask task, final boolean isInJournal) {
+    final boolean isAdmin = task.ring.queue().queueId() == 0;
+    switch (InPlaceRecovery.decide(task.state.progress(), isInJournal)) {
+      case FREE -> {
+        task.reset(State.FREE);
+        if (task.whenPosted != null) {
+          context.reports().execute(task.whenPosted);
+          task.whenPosted = null;
+        }
+      }
+      case RUN_AGAIN -> {
+        task.reset(State.FETCHED);
+        if (isAdmin) {
+          admin.hand(task);
+        } else {
+          runner.runLater(task);
+        }
+        return 1;
+      }
+      case KEEP -> {
+        task.state = State.SUBMITTED;
+        runner.keep(task, true);
+        awaitsIdle = true;
+      }
+      case ORPHAN -> {
+        task.state = State.ORPHAN;
+        runner.keep(task, false);
+        awaitsIdle = true;
+      }
+      case PUBLISH -> {
+        task.reset(State.DONE);
+        completion.addDone(task);
+      }
+      case FINISH, STAY -> {}
+    }
+    return 0;
+  }
+
+  private void takeBackOwnFlush() {
+    final NvmeCommandTask flush = runner.ownFlush();
+    if (flush.state.isHeld()) {
+      runner.keep(flush, true);
+      awaitsIdle = true;
+    } else if (flush.state != State.FREE) {
+      runner.runLater(flush);
+    }
+  }
+
+  @Override
+  public int poll(final long nowNs, final int limit) {
+    runner.begin(nowNs);
+    int moved = 0;
+    if (runner.deferredCount() > 0) {
+      moved = runner.runDeferred();
+    }
+    if (!isOpen || limit == 0) {
+      return moved;
+    }
+    final SubmissionRing[] all = rings;
+    for (int i = 0; i < all.length && runner.deferredCount() == 0; i++) {
+      // Another one first each time: one that always has much to do leaves the others their turn.
+      firstToPoll = firstToPoll + 1 < all.length ? firstToPoll + 1 : 0;
+      if (all[firstToPoll] != null) {
+        moved += fetch(all[firstToPoll], Math.min(limit, SubmissionRing.FETCH_MAX));
+      }
+    }
+    return moved;
+  }
+
+  private int fetch(final SubmissionRing ring, final int limit) {
+    final int count = ring.fetch(limit);
+    for (int i = 0; i < count; i++) {
+      if (ring.queue().queueId() == 0) {
+        admin.hand(ring.fetched(i));
+      } else {
+        runner.run(ring.fetched(i));
+      }
+    }
+    return count;
+  }
+
+  @Override
+  public void onIoEnd(final int tag, final int result) {
+    runner.onIoEnd(taskOf(tag), result);
+  }
+
+  private NvmeCommandTask taskOf(final int tag) {
+    return tag == CommandRunner.OWN_TAG
+        ? runner.ownFlush()
+        : rings[CommandRunner.ringIndex(tag)].task(CommandRunner.slot(tag));
+  }
+
+  @Override
+  public int flush() {
+    final int count = completion.post();
+    final boolean interrupted = completion.interrupt();
+    for (final SubmissionRing ring : rings) {
+      if (ring != null) {
+        if (interrupted) {
+          ring.counters().onCall();
+        }
+        ring.counters().store();
+      }
+    }
+    if (stoppingCount > 0) {
+      endStopping();
+    }
+    return count;
+  }
+
+  private void endStopping() {
+    for (final SubmissionRing ring : present()) {
+      if (ring.whenStopped != null && ring.executingCount == 0 && completion.postableCount() == 0) {
+        completion.dropDone(ring);
+        remove(ring);
+      }
+    }
+  }
+
+  private void remove(final SubmissionRing ring) {
+    completion.journal().detach(ring.journal());
+    final SubmissionRing[] fewer = rings.clone();
+    fewer[ring.index] = null;
+    rings = fewer;
+    stoppingCount--;
+    context.reports().execute(ring.whenStopped);
+  }
+
+  /**
+   * Never: what a driver does wrong ends its commands, and a bad journal keeps a ring from
+   * starting.
+   */
+  @Override
+  public boolean isBroken() {
+    return false;
+  }
+
+  @Override
+  public String brokenReason() {
+    return null;
+  }
+
+  @Override
+  public boolean armKicks() {
+    if (runner.deferredCount() > 0 || completion.postableCount() > 0) {
+      return true;
+    }
+    if (!isOpen) {
+      return false;
+    }
+    completion.armHead();
+    for (final SubmissionRing ring : rings) {
+      if (ring != null) {
+        ring.armTail();
+      }
+    }
+    // The driver stores its doorbell and then reads the event index; we the other way round.
+    Mem.fullFence();
+    boolean waits = completion.postableCount() > 0;
+    for (final SubmissionRing ring : rings) {
+      waits |= ring != null && ring.hasSubmissions();
+    }
+    return waits;
+  }
+
+  /** An event index that stays behind asks for nothing. */
+  @Override
+  public void disarmKicks() {}
+
+  @Override
+  public void onKick() {}
+
+  /** Commands that run, or wait for nothing but to be posted; not those of the control thread. */
+  @Override
+  public int inFlightCount() {
+    return runner.executingCount() + completion.postableCount();
+  }
+
+  @Override
+  public int heldByChannelCount() {
+    int count = runner.ownFlush().state.isHeld() ? 1 : 0;
+    for (final SubmissionRing ring : present()) {
+      for (int slot = 0; slot < ring.taskCount(); slot++) {
+        count += ring.task(slot).state.isHeld() ? 1 : 0;
+      }
+    }
+    return count;
+  }
+
+  @Override
+  public int base() {
+    return 0;
+  }
+
+  @Override
+  public boolean isMemoryCutShort() {
+    return memory.readable().isCutShort();
+  }
+
+  @Override
+  public boolean usesPreviousMemory() {
+    return runner.usesPrevious();
+  }
+
+  @Override
+  public int recoverInPlace() {
+    isOpen = false;
+    if (completion.isMapped()) {
+      return open();
+    }
+    // The rest is judged when the queue is there again.
+    runner.forgetAll();
+    completion.clearDone();
+    for (final SubmissionRing ring : present()) {
+      ring.executingCount = 0;
+      for (int slot = 0; slot < ring.taskCount(); slot++) {
+        if (ring.task(slot).state.isHeld()) {
+          runner.keep(ring.task(slot), ring.task(slot).state != State.ORPHAN);
+          awaitsIdle = true;
+        }
+      }
+    }
+    takeBackOwnFlush();
+    runner.endRecovery(present());
+    return 0;
+  }
+
+  @Override
+  public boolean awaitsIdle() {
+    return awaitsIdle;
+  }
+
+  @Override
+  public void onChannelIdle() {
+    awaitsIdle = false;
+    for (final SubmissionRing ring : present()) {
+      for (int slot = 0; slot < ring.taskCount(); slot++) {
+        if (ring.task(slot).state.isHeld()) {
+          runner.dropHeld(ring.task(slot));
+        }
+      }
+    }
+    if (runner.ownFlush().state.isHeld()) {
+      runner.dropHeld(runner.ownFlush());
+    }
+    runner.runDeferred();
+  }
+
+  @Override
+  public long completedCount() {
+    long count = 0;
+    for (final SubmissionRing ring : rings) {
+      if (ring != null) {
+        final long counters = context.countersAddress(ring.queue().queueId());
+        count +=
+            Mem.getLong(counters + QueueCounter.READ_OPS.offsetBytes())
+                + Mem.getLong(counters + QueueCounter.WRITE_OPS.offsetBytes())
+                + Mem.getLong(counters + QueueCounter.FLUSH_OPS.offsetBytes());
+      }
+    }
+    return count;
+  }
+
+  /**
+   * Begins to fetch from one more submission queue, or resumes it; one that runs already goes on.
+   * For the admin queue: the control thread takes its commands from now on.
+   *
+   * @throws IllegalStateException when its journal must not be trusted
+   */
+  public void startSubmissions(final SubmissionQueue queue) {
+    SubmissionRing ring = find(queue.queueId());
+    if (ring == null) {
+      ring = add(queue);
+      findShadows();
+      if (isOpen) {
+        open();
+      }
+    }
+    if (admin != null) {
+      admin.open();
+    }
+  }
+
+  /**
+   * Fetches no more from a submission queue; calls back on the control thread when none of its
+   * commands runs and those that ended are posted, as far as there is room for them.
+   */
+  public void stopSubmissions(final int queueId, final Runnable whenStopped) {
+    final SubmissionRing ring = find(queueId);
+    if (ring == null) {
+      context.reports().execute(whenStopped);
+      return;
+    }
+    if (ring.whenStopped == null) {
+      stoppingCount++;
+    }
+    ring.whenStopped = whenStopped;
+  }
+
+  /** Takes over a new memory map; see {@link #usesPreviousMemory} for running commands. */
+  public void memory(final DmaMemory newMemory) {
+    memory = newMemory;
+    runner.handler().memory(newMemory);
+    completion.memory(newMemory);
+    for (final SubmissionRing ring : present()) {
+      ring.memory(newMemory);
+    }
+    findShadows();
+    runner.nextGeneration(present());
+    if (!isOpen && completion.isMapped()) {
+      open();
+    }
+  }
+
+  /** Takes over other namespaces; see {@link #usesPreviousMemory} for running commands. */
+  public void volumes(final List<NamespaceVolume> volumes) {
+    runner.volumes(volumes);
+    runner.nextGeneration(present());
+  }
+
+  /**
+   * Takes over the eventfds of all vectors, by number; -1 for none. A new one is signalled once,
+   * since what the old one was to tell may be lost.
+   */
+  public void vectors(final int[] fds) {
+    final int vector = completion.queue().vector();
+    completion.call().update(vector >= 0 && vector < fds.length ? fds[vector] : -1);
+    completion.call().force();
+  }
+
+  /** Takes over other shadow doorbells: {@link QueueHost#shadowDoorbells}. */
+  public void shadowDoorbells(final long newShadowAddress, final long newEventIndexAddress) {
+    shadowAddress = newShadowAddress;
+    eventIndexAddress = newEventIndexAddress;
+    findShadows();
+  }
+
+  private void findShadows() {
+    final int cq = Doorbells.cqHeadOffset(completion.queue().queueId());
+    completion.shadow(shadow(cq), eventIndex(cq));
+    for (final SubmissionRing ring : present()) {
+      final int sq = Doorbells.sqTailOffset(ring.queue().queueId());
+      ring.shadow(shadow(sq), eventIndex(sq));
+    }
+  }
+
+  private long shadow(final int offset) {
+    return translate(memory.readable(), shadowAddress, offset);
+  }
+
+  private long eventIndex(final int offset) {
+    return translate(memory.writable(), eventIndexAddress, offset);
+  }
+
+  /** The admin queue has no shadows (base specification 2.0, 5.8). */
+  private long translate(final GuestMemory map, final long page, final int offset) {
+    return page == 0 || completion.queue().queueId() == 0
+        ? 0
+        : map.translate(page + offset, Integer.BYTES);
+  }
+
+  /** Changes the cache mode of what is fetched from now on. */
+  public void writeCache(final boolean on) {
+    runner.handler().writeCache(on);
+  }
+
+  /**
+   * Flushes all namespaces, then calls back on the control thread; false while another one runs.
+   */
+  public boolean flushAll(final Runnable whenDone) {
+    return runner.flushAll(whenDone);
+  }
+
+  /** As {@link AdminRequest#transfer}; the status. */
+  public int transfer(final long fetchNumber, final byte[] data) {
+    return admin == null ? 0 : admin.transfer(fetchNumber, data, memory);
+  }
+
+  /** Ends an admin command; {@code whenPosted} runs on the control thread. */
+  public void complete(
+      final long fetchNumber, final int status, final int result, final Runnable whenPosted) {
+    if (admin == null) {
+      context.reports().execute(whenPosted);
+    } else {
+      admin.complete(fetchNumber, status, result, whenPosted);
+    }
+  }
+
+  @Override
+  public void free() {
+    runner.free();
+    completion.free();
+    if (admin != null) {
+      admin.free();
+    }
+  }
+}

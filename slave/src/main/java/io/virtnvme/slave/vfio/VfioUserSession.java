@@ -1,0 +1,515 @@
+package io.virtnvme.slave.vfio;
+
+import io.virtnvme.ipc.relay.SessionDescription;
+import io.virtnvme.ipc.segment.SessionSegment;
+import io.virtnvme.ipc.sys.Errno;
+import io.virtnvme.ipc.sys.EventFd;
+import io.virtnvme.ipc.sys.Fds;
+import io.virtnvme.ipc.sys.Memfd;
+import io.virtnvme.ipc.sys.SysException;
+import io.virtnvme.ipc.vfiouser.VfioUserMessage;
+import io.virtnvme.slave.ring.RingSetup;
+import io.virtnvme.slave.session.Answer;
+import io.virtnvme.slave.session.AnswerSink;
+import io.virtnvme.slave.session.FdKinds;
+import io.virtnvme.slave.session.FrontEndDevice;
+import io.virtnvme.slave.session.SessionException;
+import io.virtnvme.slave.session.SlotTable;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.List;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * One vfio-user front-end of an NVMe controller, as its server: takes messages one at a time,
+ * answers each once, and keeps memory map and interrupts as they say. The controller behind BAR0
+ * has its state in the controller area, not here. Control thread only.
+ *
+ * <p>A change goes in this order, so that a death at any point is repaired by handling the message
+ * again from the old record: map what is new, store the new record version in the session's
+ * segment, reset, give the queues the new memory and interrupts, write registers, end old mappings,
+ * answer.
+ */
+public final class VfioUserSession implements FrontEndDevice {
+  private static final Logger LOGGER = LoggerFactory.getLogger(VfioUserSession.class);
+  private static final int[] NO_NUMBERS = {};
+
+  private final long id;
+  private final SessionSegment segment;
+  private final NvmeDevices devices;
+  private final int vectorCount;
+  private final VfioMessages messages;
+  private final EventFd signal = new EventFd();
+
+  private SessionDescription description;
+  private VfioState state;
+  private byte[] record;
+  private long version;
+  private int[] fds = SlotTable.empty(VfioSlots.COUNT);
+  private VfioMemory memory = VfioMemory.EMPTY;
+
+  /** Null before VERSION was answered, and while this process has nothing to do with the seat. */
+  private NvmeDevice device;
+
+  /** Whether it runs: this process serves. */
+  private boolean resumed;
+
+  private boolean serving;
+  private boolean busy;
+  private boolean closed;
+  private Runnable whenClosed;
+
+  /**
+   * Makes a session in its first state; {@link #load} brings it to that of a record.
+   *
+   * @param id the session's id in the instance
+   * @param description what the master says of it
+   * @param segment its segment; stays the caller's
+   * @param devices makes its controller
+   */
+  public VfioUserSession(
+      final long id,
+      final SessionDescription description,
+      final SessionSegment segment,
+      final NvmeDevices devices) {
+    final int ioQueueCount = description.nvme().ioQueueCountMax();
+    if (ioQueueCount < 1 || ioQueueCount >= VfioSlots.VECTOR_COUNT_MAX) {
+      throw new SessionException(
+          "session "
+              + id
+              + ": I/O queues="
+              + ioQueueCount
+              + ", allowed 1.."
+              + (VfioSlots.VECTOR_COUNT_MAX - 1));
+    }
+    this.id = id;
+    this.description = description;
+    this.segment = segment;
+    this.devices = devices;
+    // One for each I/O queue, and one for the admin queue.
+    this.vectorCount = ioQueueCount + 1;
+    this.messages = new VfioMessages(vectorCount, description.nvme().mappableDoorbells());
+    this.state = VfioState.initial(vectorCount);
+    this.record = VfioRecord.encode(state);
+  }
+
+  @Override
+  public void load(
+      final long newVersion, final byte[] newRecord, final int[] slots, final int[] newFds) {
+    if (serving || busy || closed) {
+      SlotTable.close(newFds);
+      throw new IllegalStateException("a session that serves cannot be loaded: session=" + id);
+    }
+    try {
+      final VfioState loaded =
+          newRecord.length == 0
+              ? VfioState.initial(vectorCount)
+              : VfioRecord.decode(newRecord, vectorCount);
+      final int[] table =
+          SlotTable.of(loaded.slots(), VfioSlots.COUNT, VfioSlots::name, slots, newFds);
+      final VfioMemory mapped = VfioMemory.map(loaded, table, devices.areaLength(), memory);
+      mapped.putFds(table);
+      if (device != null) {
+        // Prepared queues of the record before are not started any more: a newer one exists.
+        device.update(mapped.readable(), mapped.writable(), vectorFds(table), () -> {});
+      }
+      keepOnly(table, mapped, newFds);
+      state = loaded;
+      record = VfioRecord.encode(loaded);
+      version = newVersion;
+    } catch (final SessionException | SysException e) {
+      SlotTable.close(newFds);
+      throw new SessionException(
+          "session " + id + ", record version " + newVersion + ": " + e.getMessage(), e);
+    }
+  }
+
+  @Override
+  public long version() {
+    return version;
+  }
+
+  @Override
+  public byte[] record() {
+    return record.clone();
+  }
+
+  @Override
+  public int[] heldSlots() {
+    return state.slots().stream().toArray();
+  }
+
+  @Override
+  public int[] heldFds() {
+    return state.slots().stream().map(slot -> fds[slot]).toArray();
+  }
+
+  @Override
+  public boolean mayStart() {
+    return segment.applying() == version;
+  }
+
+  @Override
+  public List<? extends RingSetup> runnableQueues() {
+    makeDevice();
+    return device == null ? List.of() : device.prepared();
+  }
+
+  @Override
+  public boolean isPreparationCurrent() {
+    return device == null || resumed || device.isPreparationCurrent();
+  }
+
+  private void makeDevice() {
+    if (state.negotiated() && !resumed && (device == null || !devices.isUsable(device))) {
+      device = devices.make(machine());
+    }
+  }
+
+  private NvmeMachine machine() {
+    return new NvmeMachine(
+        id,
+        description,
+        segment,
+        vectorCount,
+        memory.areaAddress(),
+        memory.doorbellsAddress(),
+        memory.readable(),
+        memory.writable(),
+        vectorFds(fds));
+  }
+
+  private int[] vectorFds(final int[] table) {
+    return Arrays.copyOfRange(table, VfioSlots.VECTOR, VfioSlots.VECTOR + vectorCount);
+  }
+
+  @Override
+  public void startRings() {
+    if (!closed && whenClosed == null) {
+      serving = true;
+      if (!busy) {
+        startDevice();
+      }
+    }
+  }
+
+  private void startDevice() {
+    makeDevice();
+    if (state.negotiated() && !resumed) {
+      if (device == null) {
+        throw new SessionException("session " + id + " has no seat here");
+      }
+      device.resume();
+      resumed = true;
+    }
+  }
+
+  @Override
+  public void onMessage(final byte[] message, final int[] messageFds, final AnswerSink sink) {
+    if (busy || closed || whenClosed != null) {
+      SlotTable.close(messageFds);
+      throw new IllegalStateException(
+          "session takes no message now: session=" + id + " busy=" + busy + " closed=" + closed);
+    }
+    try {
+      // Whatever the message changes, it changes it of a controller that runs.
+      startRings();
+    } catch (final SessionException e) {
+      SlotTable.close(messageFds);
+      sink.onAnswer(unchanged(true, e.getMessage(), null));
+      return;
+    }
+    int[] newFds = NO_NUMBERS;
+    VfioMemory mapped = null;
+    final VfioChange change;
+    final int[] table = fds.clone();
+    try {
+      VfioMessages.requireHeader(message);
+      change = messages.handle(state, message, messageFds);
+      for (int i = 0; i < change.slotsOfFds().length; i++) {
+        take(table, change.slotsOfFds()[i], messageFds[i]);
+      }
+      if (change.state().negotiated() && !state.negotiated()) {
+        newFds = makeShared();
+        table[VfioSlots.DOORBELLS] = newFds[0];
+        table[VfioSlots.AREA] = newFds[1];
+      }
+      SlotTable.clearExcept(table, change.state().slots());
+      mapped = VfioMemory.map(change.state(), table, devices.areaLength(), memory);
+      mapped.putFds(table);
+      if (newFds.length > 0) {
+        devices.format(mapped.areaAddress(), id);
+      }
+    } catch (final RefusedException e) {
+      SlotTable.close(messageFds);
+      sink.onAnswer(refusal(message, e.errno(), e.getMessage()));
+      return;
+    } catch (final SysException e) {
+      SlotTable.close(messageFds);
+      SlotTable.close(newFds);
+      sink.onAnswer(refusal(message, e.errno(), e.getMessage()));
+      return;
+    } catch (final SessionException e) {
+      SlotTable.close(messageFds);
+      SlotTable.close(newFds);
+      sink.onAnswer(faulty(message, e.getMessage()));
+      return;
+    }
+    apply(new Step(message, messageFds, change, mapped, table, newFds, sink));
+  }
+
+  private static void take(final int[] table, final int slot, final int fd) {
+    try {
+      if (slot < VfioSlots.REGION_COUNT_MAX) {
+        FdKinds.requireMemory(fd, VfioSlots.name(slot));
+      } else {
+        FdKinds.requireEvent(fd, VfioSlots.name(slot));
+      }
+    } catch (final SessionException e) {
+      throw new RefusedException(Errno.EINVAL, e.getMessage());
+    }
+    table[slot] = fd;
+  }
+
+  /** Doorbell page and controller area. Stays shared with nobody if the message is not answered. */
+  private int[] makeShared() {
+    final int doorbells = Memfd.createSealed("virtnvme-doorbells", PciConfigSpace.BAR0_LENGTH);
+    try {
+      return new int[] {doorbells, Memfd.createSealed("virtnvme-controller", devices.areaLength())};
+    } catch (final SysException e) {
+      Fds.close(doorbells);
+      throw e;
+    }
+  }
+
+  /** A message that can be applied: everything that may fail is done. */
+  @SuppressWarnings("ArrayRecordComponent")
+  private record Step(
+      byte[] message,
+      int[] messageFds,
+      VfioChange change,
+      VfioMemory mapped,
+      int[] table,
+      int[] newFds,
+      AnswerSink sink) {}
+
+  private void apply(final Step step) {
+    final VfioChange change = step.change();
+    final int[][] slotChanges = slotChanges(step);
+    busy = true;
+    final boolean changed = !change.state().equals(state) || slotChanges[0].length > 0;
+    if (changed) {
+      // From here on a successor with the old record must not start queues by itself.
+      segment.applying(version + 1);
+    }
+    trigger(change);
+    resetIfWanted(
+        change,
+        () ->
+            updateDevice(
+                step,
+                () ->
+                    writeRegisters(
+                        change.writes(), 0, () -> onApplied(step, slotChanges, changed))));
+  }
+
+  /** The front-end wants to see its own interrupts; one too many does no harm. */
+  private void trigger(final VfioChange change) {
+    for (final int slot : change.triggeredSlots()) {
+      signal.signal(fds[slot]);
+    }
+  }
+
+  private void resetIfWanted(final VfioChange change, final Runnable next) {
+    if (change.isReset() && resumed) {
+      device.reset(next);
+    } else {
+      next.run();
+    }
+  }
+
+  private void updateDevice(final Step step, final Runnable next) {
+    final int[] vectors = vectorFds(step.table());
+    final boolean same =
+        step.mapped().readable() == memory.readable()
+            && step.mapped().writable() == memory.writable()
+            && Arrays.equals(vectors, vectorFds(fds));
+    if (device == null || same) {
+      next.run();
+    } else {
+      device.update(step.mapped().readable(), step.mapped().writable(), vectors, next);
+    }
+  }
+
+  private void writeRegisters(
+      final List<VfioChange.RegisterWrite> writes, final int done, final Runnable next) {
+    if (!resumed || done == writes.size()) {
+      next.run();
+      return;
+    }
+    final VfioChange.RegisterWrite write = writes.get(done);
+    device.writeRegister(
+        write.offset(), write.width(), write.value(), () -> writeRegisters(writes, done + 1, next));
+  }
+
+  private void onApplied(final Step step, final int[][] slotChanges, final boolean changed) {
+    if (changed) {
+      state = step.change().state();
+      record = VfioRecord.encode(state);
+      version++;
+    }
+    keepOnly(step.table(), step.mapped(), step.messageFds());
+    String fault = null;
+    try {
+      if (serving && whenClosed == null) {
+        startDevice();
+      }
+      readRegisters(step.change());
+    } catch (final SessionException e) {
+      fault = e.getMessage();
+    }
+    answer(step, slotChanges, fault);
+    busy = false;
+    if (whenClosed != null) {
+      stopAndEnd();
+    }
+  }
+
+  private void readRegisters(final VfioChange change) {
+    int done = 0;
+    while (resumed && done < change.readCount()) {
+      final int offset = change.readOffset() + done;
+      final int width = Math.min(Long.BYTES - (offset & 7), change.readCount() - done);
+      final long value = device.readRegister(offset, width);
+      for (int i = 0; i < width; i++) {
+        change.reply()[change.readTo() + done + i] = (byte) (value >>> (8 * i));
+      }
+      done += width;
+    }
+  }
+
+  /** Slots and sources of the answer; {@link Answer} says what they mean. */
+  private int[][] slotChanges(final Step step) {
+    final List<int[]> changes = new ArrayList<>();
+    final int[] slotsOfFds = step.change().slotsOfFds();
+    for (int i = 0; i < slotsOfFds.length; i++) {
+      changes.add(new int[] {slotsOfFds[i], i});
+    }
+    if (step.newFds().length > 0) {
+      changes.add(new int[] {VfioSlots.DOORBELLS, Answer.NEW_FD});
+      changes.add(new int[] {VfioSlots.AREA, Answer.NEW_FD + 1});
+    }
+    final BitSet emptied = state.slots();
+    emptied.andNot(step.change().state().slots());
+    emptied.stream().forEach(slot -> changes.add(new int[] {slot, Answer.EMPTY}));
+    return new int[][] {
+      changes.stream().mapToInt(change -> change[0]).toArray(),
+      changes.stream().mapToInt(change -> change[1]).toArray()
+    };
+  }
+
+  private void answer(final Step step, final int[][] slotChanges, final String fault) {
+    final VfioChange change = step.change();
+    final boolean replies = VfioUserMessage.wantsReply(step.message()) && fault == null;
+    step.sink()
+        .onAnswer(
+            new Answer(
+                fault != null,
+                fault == null ? "" : VfioMessages.name(step.message()) + ": " + fault,
+                replies ? change.reply() : null,
+                replies && change.isReplyWithDoorbells()
+                    ? new int[] {fds[VfioSlots.DOORBELLS]}
+                    : NO_NUMBERS,
+                version,
+                record,
+                slotChanges[0],
+                slotChanges[1],
+                step.newFds()));
+  }
+
+  /** The message is answered with an errno, if it wants an answer, and changed nothing. */
+  private Answer refusal(final byte[] message, final int errno, final String fault) {
+    final String reason = VfioMessages.name(message) + ": " + fault;
+    LOGGER.info("session {}: refused with {}: {}", id, Errno.text(errno), reason);
+    return unchanged(
+        false,
+        reason,
+        VfioUserMessage.wantsReply(message) ? VfioUserMessage.refusal(message, errno) : null);
+  }
+
+  /** Memory that cannot be mapped is refused; what breaks the protocol ends the connection. */
+  private Answer faulty(final byte[] message, final String fault) {
+    final boolean isCommand =
+        message.length >= VfioUserMessage.HEADER_LENGTH
+            && VfioUserMessage.size(message) == message.length
+            && !VfioUserMessage.isReply(message)
+            && state.negotiated();
+    return isCommand
+        ? refusal(message, Errno.EINVAL, fault)
+        : unchanged(true, VfioMessages.name(message) + ": " + fault, null);
+  }
+
+  private Answer unchanged(final boolean close, final String reason, final byte[] reply) {
+    return new Answer(
+        close, reason, reply, NO_NUMBERS, version, record, NO_NUMBERS, NO_NUMBERS, NO_NUMBERS);
+  }
+
+  /** Takes over descriptors and mappings, and ends those that are not among them. */
+  private void keepOnly(final int[] table, final VfioMemory mapped, final int[] received) {
+    final VfioMemory ended = memory;
+    final int[] endedFds = fds;
+    memory = mapped;
+    fds = table;
+    ended.unmapExcept(mapped);
+    SlotTable.closeExcept(endedFds, table);
+    SlotTable.closeExcept(received, table);
+  }
+
+  @Override
+  public void onResize(final long bdevId, final long blockCount) {
+    if (device != null) {
+      device.namespaces(description, () -> {});
+    }
+  }
+
+  @Override
+  public void onNamespaces(final SessionDescription now, final Runnable whenDone) {
+    description = now;
+    if (device == null) {
+      whenDone.run();
+    } else {
+      device.namespaces(now, whenDone);
+    }
+  }
+
+  @Override
+  public void close(final Runnable listener) {
+    if (closed || whenClosed != null) {
+      throw new IllegalStateException("session is closed already: session=" + id);
+    }
+    whenClosed = listener;
+    if (!busy) {
+      stopAndEnd();
+    }
+  }
+
+  private void stopAndEnd() {
+    // Also one that was only prepared: a takeover may have started its queues.
+    if (device != null) {
+      device.stop(this::end);
+    } else {
+      end();
+    }
+  }
+
+  private void end() {
+    closed = true;
+    device = null;
+    resumed = false;
+    signal.free();
+    keepOnly(SlotTable.empty(VfioSlots.COUNT), VfioMemory.EMPTY, NO_NUMBERS);
+    whenClosed.run();
+  }
+}
