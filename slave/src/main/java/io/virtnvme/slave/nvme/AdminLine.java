@@ -16,9 +16,11 @@ final class AdminLine {
   private final SubmissionRing ring;
   private final CompletionRing completion;
   private final QueueReports reports;
-  private final DataPointer pointer = new DataPointer();
   private final IovecList iovecs = new IovecList();
-  private final long block = Mem.allocate((long) ENTRIES * IovecList.ENTRY_LENGTH);
+  private final long block =
+      Mem.allocate((long) ENTRIES * IovecList.ENTRY_LENGTH + PrpEntry.PAGE_BYTES);
+  private final DataPointer pointer =
+      new DataPointer(block + (long) ENTRIES * IovecList.ENTRY_LENGTH, PrpEntry.PAGE_BYTES);
   private boolean isOpen;
 
   AdminLine(

@@ -48,7 +48,7 @@ final class CommandBuffers {
             ((long) smallCount * SMALL_ENTRIES + (long) largeCount * LARGE_ENTRIES)
                     * IovecList.ENTRY_LENGTH
                 + ALIGNMENT
-                + (long) BOUNCE_COUNT * BOUNCE_BYTES);
+                + (BOUNCE_COUNT + 1L) * BOUNCE_BYTES);
     final long blocksEnd = address(smallCount + largeCount);
     bounces = (blocksEnd + ALIGNMENT - 1) & -ALIGNMENT;
     forgetAll();
@@ -109,6 +109,11 @@ final class CommandBuffers {
     }
     task.bounce = freeBounces[--freeBounceCount];
     return true;
+  }
+
+  /** A buffer of the same length for data that nobody wants; all commands share it. */
+  long trash() {
+    return bounces + (long) BOUNCE_COUNT * BOUNCE_BYTES;
   }
 
   long bounceAddress(final NvmeCommandTask task) {

@@ -10,7 +10,17 @@ import io.virtnvme.slave.virtqueue.GuestMemory;
  * the guest cannot change. One reactor thread; no allocation.
  */
 final class DataPointer {
-  private final SglReader sgl = new SglReader();
+  private final SglReader sgl;
+
+  /**
+   * Makes a reader.
+   *
+   * @param trash host address of a buffer for what the guest does not want
+   * @param trashBytes its length
+   */
+  DataPointer(final long trash, final int trashBytes) {
+    this.sgl = new SglReader(trash, trashBytes);
+  }
 
   /**
    * Adds the pieces of a command's data to a list.
@@ -35,7 +45,14 @@ final class DataPointer {
               memory.readable(), data(memory, isToGuest), first, second, lengthBytes, out);
       // Without metadata both kinds mean the same.
       case SubmissionEntry.PSDT_SGL, SubmissionEntry.PSDT_SGL_METADATA_SGL ->
-          sgl.read(memory.readable(), data(memory, isToGuest), first, second, lengthBytes, out);
+          sgl.read(
+              memory.readable(),
+              data(memory, isToGuest),
+              isToGuest,
+              first,
+              second,
+              lengthBytes,
+              out);
       default -> Status.INVALID_FIELD;
     };
   }

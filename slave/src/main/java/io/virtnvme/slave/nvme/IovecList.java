@@ -63,6 +63,26 @@ final class IovecList {
     return Status.SUCCESS;
   }
 
+  /**
+   * Adds a range of data that nobody wants, of any length: pieces of one private buffer.
+   *
+   * @param host address of the buffer
+   * @param bufferBytes its length
+   * @return {@link Status#SUCCESS} or {@link #FULL}
+   */
+  int addTrash(final long host, final int bufferBytes, final long lengthBytes) {
+    long left = lengthBytes;
+    while (left > 0) {
+      final long part = Math.min(left, bufferBytes);
+      final int status = append(host, part);
+      if (status != Status.SUCCESS) {
+        return status;
+      }
+      left -= part;
+    }
+    return Status.SUCCESS;
+  }
+
   private int append(final long host, final long lengthBytes) {
     if (host == end && count > 0) {
       final long last = address + (long) (count - 1) * ENTRY_LENGTH + LENGTH_OFFSET;

@@ -25,7 +25,7 @@ final class NvmeIoHandler {
   private static final int DNR = Status.DO_NOT_RETRY;
 
   private final CommandBuffers buffers;
-  private final DataPointer pointer = new DataPointer();
+  private final DataPointer pointer;
   private final IovecList iovecs = new IovecList();
   private NamespaceChannels namespaces;
   private DmaMemory memory;
@@ -33,6 +33,7 @@ final class NvmeIoHandler {
 
   NvmeIoHandler(final CommandBuffers buffers) {
     this.buffers = buffers;
+    this.pointer = new DataPointer(buffers.trash(), CommandBuffers.BOUNCE_BYTES);
   }
 
   void namespaces(final NamespaceChannels newNamespaces) {

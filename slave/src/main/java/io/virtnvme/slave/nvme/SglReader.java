@@ -6,8 +6,8 @@ import io.virtnvme.ipc.nvme.Status;
 import io.virtnvme.slave.virtqueue.GuestMemory;
 
 /**
- * Reads scatter gather lists (NVM Express base specification 2.0, 4.1.2): data blocks, segments and
- * last segments. Each descriptor is read once. One reactor thread; no allocation.
+ * Reads scatter gather lists (NVM Express base specification 2.0, 4.1.2): data blocks, bit buckets,
+ * segments and last segments. Each descriptor is read once. One reactor thread; no allocation.
  *
  * <p>A list may be longer than the data; what is behind its end is checked for its shape only.
  */
@@ -17,6 +17,8 @@ final class SglReader {
 
   private static final int LENGTH = SglDescriptor.DESCRIPTOR_LENGTH;
 
+  private final long trash;
+  private final int trashBytes;
   private GuestMemory lists;
   private GuestMemory data;
   private IovecList out;
@@ -24,6 +26,18 @@ final class SglReader {
   private int leftDescriptors;
   private long nextAddress;
   private long nextWord;
+  private boolean isToGuest;
+
+  /**
+   * Makes a reader.
+   *
+   * @param trash host address of a buffer for what the guest does not want
+   * @param trashBytes its length
+   */
+  SglReader(final long trash, final int trashBytes) {
+    this.trash = trash;
+    this.trashBytes = trashBytes;
+  }
 
   /**
    * Adds the pieces of a transfer to a list.
@@ -32,6 +46,7 @@ final class SglReader {
    * @param dataMemory where data may lie
    * @param address first half of the command's descriptor
    * @param word second half of it
+   * @param toGuest whether the data goes to the guest
    * @param lengthBytes at least 1
    * @return {@link Status#SUCCESS}, or the status that the command ends with, or {@link
    *     IovecList#FULL}
@@ -39,6 +54,7 @@ final class SglReader {
   int read(
       final GuestMemory listMemory,
       final GuestMemory dataMemory,
+      final boolean toGuest,
       final long address,
       final long word,
       final long lengthBytes,
@@ -46,6 +62,7 @@ final class SglReader {
     lists = listMemory;
     data = dataMemory;
     out = list;
+    isToGuest = toGuest;
     leftBytes = lengthBytes;
     leftDescriptors = DESCRIPTORS_MAX;
     if (SglDescriptor.subtype(word) != SglDescriptor.SUBTYPE_ADDRESS) {
@@ -54,6 +71,7 @@ final class SglReader {
     int status =
         switch (SglDescriptor.type(word)) {
           case SglDescriptor.TYPE_DATA_BLOCK -> block(address, word);
+          case SglDescriptor.TYPE_BIT_BUCKET -> bucket(word);
           case SglDescriptor.TYPE_SEGMENT, SglDescriptor.TYPE_LAST_SEGMENT ->
               segments(address, word);
           default -> Status.INVALID_SGL_TYPE;
@@ -109,9 +127,14 @@ final class SglReader {
       return Status.INVALID_SGL_TYPE;
     }
     switch (SglDescriptor.type(word)) {
-      case SglDescriptor.TYPE_DATA_BLOCK -> {
+      case SglDescriptor.TYPE_DATA_BLOCK, SglDescriptor.TYPE_BIT_BUCKET -> {
         // A segment that is not the last one ends with the descriptor of the next one.
-        return isLastOfSegment && !last ? Status.INVALID_SGL_SEGMENT : block(address, word);
+        if (isLastOfSegment && !last) {
+          return Status.INVALID_SGL_SEGMENT;
+        }
+        return SglDescriptor.type(word) == SglDescriptor.TYPE_DATA_BLOCK
+            ? block(address, word)
+            : bucket(word);
       }
       case SglDescriptor.TYPE_SEGMENT, SglDescriptor.TYPE_LAST_SEGMENT -> {
         if (last) {
@@ -128,6 +151,16 @@ final class SglReader {
         return Status.INVALID_SGL_TYPE;
       }
     }
+  }
+
+  /** Data of a read that falls away; of no meaning for data that comes from the guest. */
+  private int bucket(final long word) {
+    if (!isToGuest) {
+      return Status.SUCCESS;
+    }
+    final long bytes = Math.min(leftBytes, SglDescriptor.lengthBytes(word));
+    leftBytes -= bytes;
+    return out.addTrash(trash, trashBytes, bytes);
   }
 
   private int block(final long address, final long word) {

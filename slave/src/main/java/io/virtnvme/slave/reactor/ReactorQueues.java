@@ -44,7 +44,7 @@ final class ReactorQueues implements SessionQueues, QueueReports {
   private final QueueEvents events;
   private final BooleanSupplier owned;
   private final QueueContext context;
-  private final QueueTable table;
+  private final ImageQueues table;
   private DmaMemory memory;
   private int[] vectors;
   private List<NamespaceVolume> volumes;
@@ -71,7 +71,7 @@ final class ReactorQueues implements SessionQueues, QueueReports {
     this.memory = parts.memory();
     this.vectors = parts.vectors().clone();
     this.volumes = List.copyOf(parts.volumes());
-    this.table = new QueueTable(parts.area());
+    this.table = new ImageQueues(parts.area());
   }
 
   private long sessionId() {
@@ -149,7 +149,7 @@ final class ReactorQueues implements SessionQueues, QueueReports {
 
   /** What the reactor of the admin queue does to commit an image. */
   private Runnable storing(final byte[] image) {
-    final boolean isChanged = table.advance(ControllerImage.decode(image));
+    final boolean isChanged = table.advance(image);
     return () -> context.area().store(image, isChanged);
   }
 
@@ -258,7 +258,7 @@ final class ReactorQueues implements SessionQueues, QueueReports {
   @Override
   public void stopSubmissionQueue(final int queueId, final Runnable whenStopped) {
     final int completionQueueId = table.completionQueueOf(queueId);
-    if (!owned.getAsBoolean() || completionQueueId == QueueTable.NONE) {
+    if (!owned.getAsBoolean() || completionQueueId == ImageQueues.NONE) {
       whenStopped.run();
       return;
     }

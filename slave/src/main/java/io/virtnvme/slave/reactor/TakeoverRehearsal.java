@@ -32,7 +32,7 @@ final class TakeoverRehearsal {
   static void run(
       final SegmentDirectory segments,
       final Supplier<ReactorIo> ioFactory,
-      final WarmUpGuest guest) {
+      final RehearsalGuest guest) {
     final SegmentDirectory own =
         new SegmentDirectory(
             segments.path().resolve(".rehearsal-" + Processes.currentPid()),
@@ -60,7 +60,7 @@ final class TakeoverRehearsal {
   private static void handRound(
       final SegmentDirectory segments,
       final Supplier<ReactorIo> ioFactory,
-      final WarmUpGuest guest,
+      final RehearsalGuest guest,
       final SessionSegment session) {
     Player owner = new Player(segments, ioFactory);
     owner.await(owner.owned);

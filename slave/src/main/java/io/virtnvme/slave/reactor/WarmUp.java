@@ -43,7 +43,6 @@ public final class WarmUp {
 
   private static final int REQUESTS_IN_MEMORY = 40_000;
   private static final int REQUESTS_IN_FILE = 4_000;
-  private static final int NAPS = 3_000;
   private static final int RECOVERIES = 33;
 
   /** The compilers have nothing to do when they did nothing for so long. */
@@ -56,14 +55,14 @@ public final class WarmUp {
   private static final long STILL_LIMIT_NS = 60_000_000_000L;
 
   private final Supplier<ReactorIo> ioFactory;
-  private final WarmUpGuest guest;
+  private final RehearsalGuest guest;
   private final long seatBlock = Mem.allocate(SeatSegment.REACTOR_LENGTH);
   private Reactor reactor;
   private DutyCycle dutyCycle;
   private int commandCount;
   private long lastReapNs;
 
-  private WarmUp(final Supplier<ReactorIo> ioFactory, final WarmUpGuest guest) {
+  private WarmUp(final Supplier<ReactorIo> ioFactory, final RehearsalGuest guest) {
     this.ioFactory = ioFactory;
     this.guest = guest;
   }
@@ -94,9 +93,11 @@ public final class WarmUp {
                 kind == BdevDescription.Kind.URING ? REQUESTS_IN_FILE : REQUESTS_IN_MEMORY;
             warm(ioFactory, new WarmUpGuest(disk, false, variant), requests);
             warm(ioFactory, new WarmUpGuest(disk, true, variant), requests);
+            warm(ioFactory, new NvmeWarmUpGuest(disk, variant), requests);
             if (round == REHEARSAL_ROUND && kind == BdevDescription.Kind.NULL) {
               rehearse(segments, ioFactory, new WarmUpGuest(disk, false, variant));
               rehearse(segments, ioFactory, new WarmUpGuest(disk, true, variant));
+              rehearse(segments, ioFactory, new NvmeWarmUpGuest(disk, variant));
             }
           }
         }
@@ -137,7 +138,7 @@ public final class WarmUp {
   }
 
   private static void warm(
-      final Supplier<ReactorIo> ioFactory, final WarmUpGuest guest, final int requests) {
+      final Supplier<ReactorIo> ioFactory, final RehearsalGuest guest, final int requests) {
     final WarmUp warmUp = new WarmUp(ioFactory, guest);
     try {
       warmUp.startReactor(guest.bdev(), Long.MAX_VALUE);
@@ -164,7 +165,7 @@ public final class WarmUp {
   private static void rehearse(
       final SegmentDirectory segments,
       final Supplier<ReactorIo> ioFactory,
-      final WarmUpGuest guest) {
+      final RehearsalGuest guest) {
     try {
       TakeoverRehearsal.run(segments, ioFactory, guest);
     } finally {
@@ -213,7 +214,7 @@ public final class WarmUp {
    * Ways into sleep and out of it: woken by a kick, by a command, by work that is there already.
    */
   private void nap() {
-    for (int i = 0; i < NAPS; i++) {
+    for (int i = 0; i < guest.napCount(); i++) {
       switch (i % 3) {
         case 0 -> guest.kick();
         case 1 -> command(i);

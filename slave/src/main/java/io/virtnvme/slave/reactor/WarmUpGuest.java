@@ -23,7 +23,7 @@ import java.util.List;
  * The guest of a {@link WarmUp}: one queue in private memory, and requests of every kind, small and
  * large, single and in bursts. One thread.
  */
-final class WarmUpGuest implements AutoCloseable {
+final class WarmUpGuest implements RehearsalGuest {
   /** Requests in flight at most. */
   static final int DEPTH = 32;
 
@@ -38,6 +38,8 @@ final class WarmUpGuest implements AutoCloseable {
 
   /** Several of them in one duty cycle are more than it copies before it publishes. */
   private static final int LARGE_BYTES = 128 * 1024;
+
+  private static final int NAPS = 3_000;
 
   /** So many requests in a row are large, once in so many. */
   private static final int BURST = DEPTH;
@@ -110,12 +112,18 @@ final class WarmUpGuest implements AutoCloseable {
     return (value + ALIGNMENT - 1) & -ALIGNMENT;
   }
 
-  Bdev bdev() {
+  @Override
+  public Bdev bdev() {
     return bdev;
   }
 
-  /** Its queue, on the given disk. */
-  QueueSetup setup(final Bdev disk) {
+  @Override
+  public int napCount() {
+    return NAPS;
+  }
+
+  @Override
+  public QueueSetup setup(final Bdev disk) {
     return new QueueSetup(
         1,
         0,
@@ -139,12 +147,13 @@ final class WarmUpGuest implements AutoCloseable {
         new byte[SERIAL_BYTES]);
   }
 
-  int inFlightCount() {
+  @Override
+  public int inFlightCount() {
     return driver.inFlightCount();
   }
 
-  /** Makes so many requests visible, as far as there is room. */
-  void send(final int count) {
+  @Override
+  public void send(final int count) {
     boolean room = true;
     for (int i = 0; i < count && room; i++) {
       room = submit();
@@ -152,7 +161,8 @@ final class WarmUpGuest implements AutoCloseable {
     driver.publish();
   }
 
-  void kick() {
+  @Override
+  public void kick() {
     eventFd.signal(kickFd);
   }
 
@@ -211,13 +221,8 @@ final class WarmUpGuest implements AutoCloseable {
     return driver.add();
   }
 
-  /**
-   * Takes what has ended.
-   *
-   * @return how much
-   * @throws IllegalStateException when a request ended otherwise than it must
-   */
-  int reap() {
+  @Override
+  public int reap() {
     int count = 0;
     for (int token = driver.poll(); token != DriverQueue.NONE; token = driver.poll()) {
       if (driver.status(token) == BlkRequest.STATUS_OK == mustFail[token]) {
