@@ -6,7 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.virtnvme.ipc.nvme.client.NvmeClient;
 import io.virtnvme.ipc.nvme.client.NvmeClientConfig;
-import io.virtnvme.tools.demo.Killer;
+import io.virtnvme.tools.chaos.Killer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;

@@ -40,8 +40,13 @@ final class DutyCycle {
     settling = realTime;
   }
 
-  /** Runs one cycle; with {@code stop} every ring is asked to stop first. Returns its time. */
-  long run(final boolean stop) {
+  /** One cycle that neither rests nor sleeps, whatever it finds: the first one. */
+  void runAtOnce() {
+    work(System.nanoTime());
+  }
+
+  /** Runs one cycle; with {@code stop} every ring is asked to stop first. */
+  void run(final boolean stop) {
     final long nowNs = System.nanoTime();
     if (settling) {
       settle(nowNs);
@@ -50,14 +55,22 @@ final class DutyCycle {
       // In each cycle: a ring whose start was under way must not keep the seat.
       reactor.stopAll();
     }
+    final int workCount = work(nowNs);
+    if (workCount >= 0) {
+      reactor.idle(workCount, nowNs);
+    }
+  }
+
+  /** How much was done, or -1 after a memory fault. */
+  private int work(final long nowNs) {
     try {
-      reactor.idle(reactor.doWork(nowNs), nowNs);
+      return reactor.doWork(nowNs);
     } catch (final InternalError e) {
       if (!reactor.recoverFromMemoryFault()) {
         throw e;
       }
+      return -1;
     }
-    return nowNs;
   }
 
   private void settle(final long nowNs) {

@@ -22,6 +22,9 @@ final class SeatTakeover {
   private final CountDownLatch seatOwned = new CountDownLatch(1);
   private final AtomicInteger unreleased;
 
+  /** Asked for beforehand: in a takeover even a system call counts. */
+  private final int ownPid = Processes.currentPid();
+
   private int previousPid;
   private boolean ownerDied;
   private long detectNs;
@@ -66,7 +69,7 @@ final class SeatTakeover {
       ownerDied = died;
       detectNs =
           segment.activity(0) == SeatSegment.ACTIVITY_POLLING ? nowNs - segment.heartbeatNs(0) : -1;
-      previousPid = segment.takeOwnership(Processes.currentPid());
+      previousPid = segment.takeOwnership(ownPid);
       seatOwned.countDown();
     }
   }
@@ -75,6 +78,13 @@ final class SeatTakeover {
   void onRingsStarted(final int reactor) {
     if (reactor == 0) {
       startedNs = System.nanoTime();
+    }
+  }
+
+  /** Any reactor thread, after its first duty cycle: the others of this process may know. */
+  void announce(final int reactor) {
+    if (reactor == 0) {
+      lookForCompletion();
       segment.putTakeover(report(false));
       events.onSeatOwned(seatId);
     }
@@ -84,14 +94,13 @@ final class SeatTakeover {
    * Reactor 0, each duty cycle until it returns true: looks for the first completed request, for a
    * second from the takeover or from the last fence, however long a slow disk holds that up.
    */
-  boolean measured(final int reactor, final long nowNs) {
+  boolean measured(final int reactor) {
     if (reactor != 0) {
       return true;
     }
+    lookForCompletion();
     final Reactor first = threads[0].reactor();
-    if (firstCompletionNs < 0 && first.rings().completedCount() > 0) {
-      firstCompletionNs = nowNs - acquiredNs;
-    }
+    final long nowNs = System.nanoTime();
     final long sinceNs = Math.max(acquiredNs, first.fencePassedNs());
     if (first.awaitsFence() || (firstCompletionNs < 0 && nowNs - sinceNs < MEASURE_NS_MAX)) {
       return false;
@@ -99,6 +108,12 @@ final class SeatTakeover {
     segment.putTakeover(report(true));
     events.onTakeoverMeasured(seatId);
     return true;
+  }
+
+  private void lookForCompletion() {
+    if (firstCompletionNs < 0 && threads[0].reactor().rings().completedCount() > 0) {
+      firstCompletionNs = System.nanoTime() - acquiredNs;
+    }
   }
 
   private TakeoverReport report(final boolean measured) {

@@ -87,6 +87,9 @@ final class SeatThread extends Thread {
       takeover.onMutex(index, outcome == RobustMutex.Outcome.OWNER_DIED, acquiredNs);
       prepared.start();
       takeover.onRingsStarted(index);
+      // Guests first: the control thread and the master can wait until this cycle is over.
+      dutyCycle.runAtOnce();
+      takeover.announce(index);
       serve();
       mutex.unlock();
       owning = false;
@@ -114,9 +117,9 @@ final class SeatThread extends Thread {
     boolean stopping = false;
     while (!(stopping && reactor.rings().started().length == 0)) {
       stopping = stopRequested;
-      final long nowNs = dutyCycle.run(stopping);
+      dutyCycle.run(stopping);
       if (measuring) {
-        measuring = !takeover.measured(index, nowNs);
+        measuring = !takeover.measured(index);
       }
     }
   }

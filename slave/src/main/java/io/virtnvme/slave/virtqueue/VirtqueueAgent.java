@@ -31,6 +31,12 @@ public abstract class VirtqueueAgent {
    */
   private static final long POLL_BYTES_MAX = 256 << 10;
 
+  /**
+   * The same for the first poll, doubled by each that moves something: after a takeover every page
+   * is met for the first time, and copying is ten times slower than later.
+   */
+  private static final long POLL_BYTES_FIRST = 16 << 10;
+
   /** A device that only takes a request on needs that much less time for a byte. */
   private static final int HANDED_ON_SHARE = 16;
 
@@ -56,6 +62,7 @@ public abstract class VirtqueueAgent {
   private boolean kicksArmed;
   private boolean awaitsIdle;
   private long pollBytes;
+  private long pollBytesMax = POLL_BYTES_FIRST;
 
   VirtqueueAgent(
       final QueueSetup setup, final BlockChannel channel, final int ringSlot, final int slotCount) {
@@ -140,12 +147,15 @@ public abstract class VirtqueueAgent {
     if (limit > 0 && !broken.isBroken() && tasks.deferredCount() == 0) {
       moved += fetch(limit);
     }
+    if (moved > 0 && pollBytesMax < POLL_BYTES_MAX) {
+      pollBytesMax <<= 1;
+    }
     return moved;
   }
 
   private int runDeferred() {
     int moved = 0;
-    while (tasks.deferredCount() > 0 && pollBytes < POLL_BYTES_MAX) {
+    while (tasks.deferredCount() > 0 && pollBytes < pollBytesMax) {
       final BlkTask task = tasks.task(tasks.firstDeferred());
       if (!execute(task)) {
         break;
@@ -166,7 +176,7 @@ public abstract class VirtqueueAgent {
     inFlightCount++;
     if (execute(task)) {
       pollBytes += costBytes(task);
-      return pollBytes < POLL_BYTES_MAX && !broken.isBroken();
+      return pollBytes < pollBytesMax && !broken.isBroken();
     }
     tasks.defer(task.slot());
     return false;

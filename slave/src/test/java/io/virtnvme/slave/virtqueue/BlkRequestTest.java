@@ -381,6 +381,7 @@ class BlkRequestTest {
   @EnumSource(Layout.class)
   void shouldPauseFetchingAfterCopyingAQuarterOfAMegabyte(final Layout layout) {
     try (Rig rig = layout.started(QUEUE_SIZE, disk())) {
+      pollSomeTimes(rig);
       addReads(rig, 10, 64 << 10);
       assertEquals(4, rig.agent.poll(QUEUE_SIZE));
       assertEquals(4, rig.agent.poll(QUEUE_SIZE));
@@ -394,10 +395,53 @@ class BlkRequestTest {
   @EnumSource(Layout.class)
   void shouldPauseFetchingAfterHandingOnSomeMegabytes(final Layout layout) {
     try (Rig rig = layout.started(QUEUE_SIZE, disk())) {
+      pollSomeTimes(rig);
       rig.disk.asynchronous(8);
       addReads(rig, 6, 1 << 20);
       assertEquals(4, rig.agent.poll(QUEUE_SIZE));
       assertEquals(2, rig.agent.poll(QUEUE_SIZE));
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(Layout.class)
+  void shouldPauseSoonerAfterAStart(final Layout layout) {
+    try (Rig rig = layout.started(QUEUE_SIZE, disk())) {
+      addReads(rig, 15, 16 << 10);
+      assertEquals(1, rig.agent.poll(QUEUE_SIZE));
+      assertEquals(2, rig.agent.poll(QUEUE_SIZE));
+      assertEquals(4, rig.agent.poll(QUEUE_SIZE));
+      assertEquals(8, rig.agent.poll(QUEUE_SIZE));
+      assertEquals(15, rig.agent.flush());
+      assertEquals(15, rig.reapAll());
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(Layout.class)
+  void shouldShowTheDriverEachAdvanceOnceBeforeItTakesAnything(final Layout layout) {
+    try (Rig rig = layout.started(QUEUE_SIZE, disk())) {
+      assertFalse(rig.driver.hasAdvanced());
+      assertTrue(rig.driver.isDeviceIdle());
+      addReads(rig, 2, 512);
+      assertFalse(rig.driver.hasAdvanced());
+      assertFalse(rig.driver.isDeviceIdle());
+      rig.agent.poll(QUEUE_SIZE);
+      rig.agent.flush();
+      assertTrue(rig.driver.hasAdvanced());
+      assertFalse(rig.driver.hasAdvanced());
+      assertEquals(2, rig.reapAll());
+      assertTrue(rig.driver.isDeviceIdle());
+    }
+  }
+
+  /** Until the agent fetches as much at a time as it ever does. */
+  private static void pollSomeTimes(final Rig rig) {
+    for (int i = 0; i < 4; i++) {
+      addReads(rig, 1, 512);
+      assertEquals(1, rig.agent.poll(QUEUE_SIZE));
+      assertEquals(1, rig.agent.flush());
+      assertEquals(1, rig.reapAll());
     }
   }
 

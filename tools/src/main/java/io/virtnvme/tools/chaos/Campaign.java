@@ -3,7 +3,6 @@ package io.virtnvme.tools.chaos;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.virtnvme.ipc.sys.Processes;
 import io.virtnvme.tools.CommandFailedException;
-import io.virtnvme.tools.demo.Killer;
 import io.virtnvme.tools.load.LoadProgress;
 import io.virtnvme.tools.pair.Leftovers;
 import io.virtnvme.tools.pair.PairRun;

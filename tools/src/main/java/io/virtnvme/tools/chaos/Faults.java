@@ -6,7 +6,6 @@ import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.ipc.sys.Processes;
 import io.virtnvme.tools.CommandFailedException;
-import io.virtnvme.tools.demo.Killer;
 import io.virtnvme.tools.load.LoadProgress;
 import io.virtnvme.tools.pair.Leftovers;
 import io.virtnvme.tools.pair.TemporaryPair;

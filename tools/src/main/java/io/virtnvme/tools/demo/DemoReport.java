@@ -10,6 +10,8 @@ import java.util.Locale;
  * What a demo found.
  *
  * @param client the load client's own result
+ * @param blackouts the pause that covers each kill, or begins within 2 ms of it
+ * @param aftermaths the longest pause that begins later, within 50 ms
  * @param quiet the longest pause in as long a time shortly before each kill
  * @param recoveries the takeovers as the master tells them
  * @param loadSeconds how long the load ran
@@ -18,6 +20,7 @@ record DemoReport(
     DemoSettings settings,
     JsonNode client,
     Blackouts blackouts,
+    Blackouts aftermaths,
     Blackouts quiet,
     JsonNode recoveries,
     double loadSeconds) {
@@ -35,6 +38,7 @@ record DemoReport(
     json.put("verified", client.path("sound").asBoolean());
     json.put("kills", blackouts.count());
     putPercentiles(json.putObject("blackoutMs"), blackouts);
+    putPercentiles(json.putObject("pauseAfterMs"), aftermaths);
     putPercentiles(json.putObject("pauseWithoutKillMs"), quiet);
     final ArrayNode each = json.putArray("blackoutsMs");
     for (final double blackoutMs : blackouts.allMs()) {
@@ -78,7 +82,8 @@ record DemoReport(
         "%s: %d requests, %d errors, %d blocks checked, whole disk read back: %s%n"
             + "%d kills of the slave, blackout ms: median %.2f, p99 %.2f, worst %.2f"
             + " (seed %d)%n"
-            + "longest pause in 50 ms before each kill, ms: median %.2f, worst %.2f%s",
+            + "longest other pause within 50 ms of a kill, ms: median %.2f, worst %.2f;"
+            + " as long before: %.2f, %.2f%s",
         isSound() ? "OK" : "FAILED",
         client.path("ios").asLong(),
         client.path("errors").asLong(),
@@ -89,6 +94,8 @@ record DemoReport(
         blackouts.percentileMs(99),
         blackouts.percentileMs(100),
         settings.seed(),
+        aftermaths.percentileMs(50),
+        aftermaths.percentileMs(100),
         quiet.percentileMs(50),
         quiet.percentileMs(100),
         client.path("message").asText().isEmpty()

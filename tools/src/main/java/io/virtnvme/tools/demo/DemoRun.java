@@ -22,22 +22,27 @@ final class DemoRun extends PairRun {
   private static final long WARM_UP_NS = TimeUnit.SECONDS.toNanos(2);
   private static final long STANDBY_LIMIT_NS = TimeUnit.SECONDS.toNanos(120);
   private static final long SETTLE_NS = TimeUnit.MILLISECONDS.toNanos(250);
-  private static final long KILL_JITTER_NS = TimeUnit.MILLISECONDS.toNanos(20);
+  private static final long KILL_POLL_NS = TimeUnit.MILLISECONDS.toNanos(5);
 
   /**
-   * A pause that begins up to this long after a kill counts as its blackout: the kernel may take a
-   * while to stop the process, and the client to see what was completed before.
+   * The pause that covers a kill, or begins up to this long after it, is its blackout: the kernel
+   * may take a while to stop the process, and the client to see what was completed before. A longer
+   * time would meet other pauses of the machine.
    */
-  private static final long GAP_START_NS = TimeUnit.MILLISECONDS.toNanos(50);
+  private static final long BLACKOUT_BEGIN_NS = TimeUnit.MILLISECONDS.toNanos(2);
+
+  /** Pauses that begin later, up to here, may still be work of the takeover. */
+  private static final long AFTERMATH_NS = TimeUnit.MILLISECONDS.toNanos(50);
 
   /** Far enough before a kill for a whole window of that kind. */
-  private static final long QUIET_BEFORE_NS = 2 * GAP_START_NS;
+  private static final long QUIET_BEFORE_NS = 2 * AFTERMATH_NS;
 
   private static final int PLOT_BEFORE_MS = 6;
   private static final int PLOT_AFTER_MS = 26;
 
   private final DemoSettings settings;
   private final Blackouts blackouts = new Blackouts();
+  private final Blackouts aftermaths = new Blackouts();
 
   /** The same measure where nothing was killed: what the machine itself does to the client. */
   private final Blackouts quiet = new Blackouts();
@@ -66,7 +71,6 @@ final class DemoRun extends PairRun {
     pair.awaitStandby(0, STANDBY_LIMIT_NS, this::watch);
     client = settings.startClient(pair, Map.of());
     client.awaitRunning(pair::logTail);
-    Killer.practise();
     startNs = System.nanoTime();
     lastTickNs = startNs;
     killAndWatch();
@@ -74,7 +78,8 @@ final class DemoRun extends PairRun {
     final double loadSeconds = (System.nanoTime() - startNs) / 1e9;
     say("load done; reading the whole disk back");
     final JsonNode result = client.finish();
-    return new DemoReport(settings, result, blackouts, quiet, pair.recoveries(), loadSeconds);
+    return new DemoReport(
+        settings, result, blackouts, aftermaths, quiet, pair.recoveries(), loadSeconds);
   }
 
   private void killAndWatch() throws IOException {
@@ -93,17 +98,25 @@ final class DemoRun extends PairRun {
   }
 
   private int killOnce(final int number, final int pid) {
-    final long jitterNs = (long) (random.nextDouble() * KILL_JITTER_NS);
-    final long killNs = Killer.kill(pid, settings.slaveCore(), jitterNs);
     final LoadProgress progress = client.progress();
+    progress.kill(pid);
+    while (progress.killedNs() == 0) {
+      client.check();
+      LockSupport.parkNanos(KILL_POLL_NS);
+    }
+    final long killNs = progress.killedNs();
+    LockSupport.parkNanos(killNs + AFTERMATH_NS - System.nanoTime());
+    progress.command(LoadProgress.COMMAND_RUN);
     // Until completions flow again; a client that sees none for long gives up by itself.
     while (progress.lastCompletionNs() - killNs < SETTLE_NS) {
       client.check();
       LockSupport.parkNanos(POLL_NS);
     }
-    final long blackoutNs = progress.blackoutNs(killNs, GAP_START_NS);
+    final long blackoutNs = progress.blackoutNs(killNs, BLACKOUT_BEGIN_NS);
     blackouts.add(blackoutNs);
-    quiet.add(progress.blackoutNs(killNs - QUIET_BEFORE_NS, GAP_START_NS));
+    aftermaths.add(progress.longestPauseNs(killNs + BLACKOUT_BEGIN_NS, killNs + AFTERMATH_NS));
+    final long quietNs = killNs - QUIET_BEFORE_NS;
+    quiet.add(progress.longestPauseNs(quietNs + BLACKOUT_BEGIN_NS, quietNs + AFTERMATH_NS));
     say(
         "kill %d of %d: slave %d, blackout %.2f ms  |%s| %d ms",
         number,

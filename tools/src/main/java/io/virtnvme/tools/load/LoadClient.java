@@ -25,6 +25,7 @@ final class LoadClient implements AutoCloseable {
   private static final long RECONNECT_CHECK_NS = 20_000_000;
   private static final long LATENCY_MAX_NS = 600_000_000_000L;
   private static final int REAP_LIMIT = 64;
+  private static final int ATTENTIVE_PRIORITY = 10;
 
   private final LoadSettings settings;
   private final LoadProgress progress;
@@ -34,13 +35,16 @@ final class LoadClient implements AutoCloseable {
   private final int queueSize;
   private final long gapLeastNs;
   private final RequestTable[] tables;
+  private final Trigger trigger = new Trigger();
 
   private long randomState;
   private boolean readingBack;
+  private boolean attending;
   private int nextReadBackBlock;
   private long readBackBlocks;
   private int outstanding;
   private long lastCompletionNs;
+  private long lastAdvanceNs;
   private long lastBurstNs;
   private long nextReconnectCheckNs;
   private long reconnects;
@@ -92,6 +96,7 @@ final class LoadClient implements AutoCloseable {
       Threads.pinTo(settings.core());
     }
     lastCompletionNs = System.nanoTime();
+    lastAdvanceNs = lastCompletionNs;
     progress.start(lastCompletionNs);
     progress.state(LoadProgress.State.RUNNING);
     String message = "";
@@ -101,6 +106,7 @@ final class LoadClient implements AutoCloseable {
           progress.command(LoadProgress.COMMAND_RUN);
           reconnect();
         }
+        attend(progress.command() == LoadProgress.COMMAND_KILL);
         step(true);
       }
       drain();
@@ -114,7 +120,19 @@ final class LoadClient implements AutoCloseable {
     return result(message);
   }
 
+  private void attend(final boolean wanted) {
+    if (wanted && !attending) {
+      // Where it is not permitted, the machine's pauses count as the disk's.
+      Threads.raiseToFifo(ATTENTIVE_PRIORITY);
+      trigger.arm(progress.victim());
+    } else if (!wanted && attending) {
+      Threads.dropToNormal();
+    }
+    attending = wanted;
+  }
+
   private void drain() {
+    attend(false);
     while (outstanding > 0) {
       step(false);
     }
@@ -130,6 +148,7 @@ final class LoadClient implements AutoCloseable {
 
   private void step(final boolean submit) {
     int completed = 0;
+    look();
     final long nowNs = System.nanoTime();
     for (int i = 0; i < tables.length; i++) {
       completed += reap(frontEnd.queue(i), tables[i], nowNs);
@@ -155,11 +174,44 @@ final class LoadClient implements AutoCloseable {
   }
 
   private void onCompletions(final long nowNs, final int completed) {
-    if (nowNs - lastCompletionNs >= gapLeastNs) {
-      progress.onGap(lastCompletionNs, nowNs, outstanding + completed);
-    }
     progress.onBatch(nowNs, completed, ios, bytes, errors, checker.verifiedBlocks());
     lastCompletionNs = nowNs;
+  }
+
+  /**
+   * Notes when the device finished something, and how long it had not. Called often, because
+   * checking and filling take longer than many a pause.
+   */
+  private void look() {
+    if (trigger.isArmed()) {
+      final long nowNs = System.nanoTime();
+      if (trigger.isDue(nowNs)) {
+        trigger.fire();
+        progress.killedNs(nowNs);
+      }
+    }
+    boolean advanced = false;
+    for (int i = 0; i < tables.length; i++) {
+      advanced |= frontEnd.queue(i).hasAdvanced();
+    }
+    if (advanced) {
+      final long nowNs = System.nanoTime();
+      if (nowNs - lastAdvanceNs >= gapLeastNs) {
+        progress.onGap(lastAdvanceNs, nowNs, outstanding);
+      }
+      lastAdvanceNs = nowNs;
+    }
+  }
+
+  /** Time in which the device has nothing to do is no pause of it. */
+  private void beforePublish() {
+    for (int i = 0; i < tables.length; i++) {
+      if (!frontEnd.queue(i).isDeviceIdle()) {
+        return;
+      }
+    }
+    look();
+    lastAdvanceNs = System.nanoTime();
   }
 
   private int reap(final DiskQueue queue, final RequestTable table, final long nowNs) {
@@ -172,6 +224,7 @@ final class LoadClient implements AutoCloseable {
       onCompletion(queue, table, token, nowNs);
       queue.reclaim(token);
       completed++;
+      look();
     }
     outstanding -= completed;
     return completed;
@@ -231,9 +284,16 @@ final class LoadClient implements AutoCloseable {
       }
       outstanding++;
       added = true;
+      look();
     }
-    if (added && queue.publish()) {
-      frontEnd.kick(index);
+    if (added) {
+      beforePublish();
+      if (queue.publish()) {
+        frontEnd.kick(index);
+      }
+      if (trigger.isArmed()) {
+        trigger.onWork(System.nanoTime(), nextRandom());
+      }
     }
   }
 
@@ -397,6 +457,7 @@ final class LoadClient implements AutoCloseable {
 
   @Override
   public void close() {
+    trigger.close();
     frontEnd.close();
   }
 }

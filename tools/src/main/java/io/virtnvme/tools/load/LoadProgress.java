@@ -7,7 +7,7 @@ import java.nio.file.Path;
 
 /**
  * A small mapped file through which a load client is watched without disturbing it. The client
- * writes everything but the command; all times are CLOCK_MONOTONIC nanoseconds ({@link
+ * writes everything but command and victim; all times are CLOCK_MONOTONIC nanoseconds ({@link
  * System#nanoTime}), comparable between processes.
  *
  * <pre>
@@ -15,6 +15,8 @@ import java.nio.file.Path;
  *         | magic                         |  written last by the creator
  *  8      | state                         |  code of {@link State}
  *  16     | command                       |  watcher: {@link #COMMAND_RUN}, ...
+ *  24     | victim                        |  watcher: process to be killed by {@link #COMMAND_KILL}
+ *  32     | time of the kill              |  client: when it sent the signal; 0 before that
  *  64     +-------------------------------+
  *         | ios                           |
  *  72     | bytes                         |
@@ -65,10 +67,19 @@ public final class LoadProgress implements AutoCloseable {
    */
   public static final long COMMAND_RECONNECT = 2;
 
+  /**
+   * Kill the victim at a random moment and go on. The client keeps a real-time priority, so that
+   * what else the machine does on its core does not look like a pause of the disk, until the
+   * command is another one: not for longer than some 0.1 s.
+   */
+  public static final long COMMAND_KILL = 3;
+
   public static final long MAGIC = 0x5353455247525056L;
   static final int MAGIC_OFFSET = 0;
   static final int STATE_OFFSET = MAGIC_OFFSET + Long.BYTES;
   static final int COMMAND_OFFSET = STATE_OFFSET + Long.BYTES;
+  static final int VICTIM_OFFSET = COMMAND_OFFSET + Long.BYTES;
+  static final int KILLED_OFFSET = VICTIM_OFFSET + Long.BYTES;
   static final int IOS_OFFSET = 64;
   static final int BYTES_OFFSET = IOS_OFFSET + Long.BYTES;
   static final int ERRORS_OFFSET = BYTES_OFFSET + Long.BYTES;
@@ -144,6 +155,26 @@ public final class LoadProgress implements AutoCloseable {
 
   public void command(final long command) {
     Mem.putLongRelease(address + COMMAND_OFFSET, command);
+  }
+
+  /** Lets the client kill a process; {@link #killedNs} tells when it did. */
+  public void kill(final int pid) {
+    Mem.putLongRelease(address + KILLED_OFFSET, 0);
+    Mem.putLongRelease(address + VICTIM_OFFSET, pid);
+    command(COMMAND_KILL);
+  }
+
+  int victim() {
+    return (int) Mem.getLongAcquire(address + VICTIM_OFFSET);
+  }
+
+  /** When the victim was killed; 0 before that. */
+  public long killedNs() {
+    return Mem.getLongAcquire(address + KILLED_OFFSET);
+  }
+
+  void killedNs(final long timeNs) {
+    Mem.putLongRelease(address + KILLED_OFFSET, timeNs);
   }
 
   public long ios() {
@@ -233,6 +264,19 @@ public final class LoadProgress implements AutoCloseable {
       final long endNs = Mem.getLongAcquire(gapAddress(i) + 8);
       if (endNs > momentNs && startNs - momentNs < toleranceNs) {
         longest = Math.max(longest, endNs - Math.max(startNs, momentNs));
+      }
+    }
+    return longest;
+  }
+
+  /** The longest pause that begins within a time; nanoseconds, 0 for none, as above. */
+  public long longestPauseNs(final long fromNs, final long toNs) {
+    final long position = gapPosition();
+    long longest = 0;
+    for (long i = Math.max(0, position - GAP_COUNT + 1); i < position; i++) {
+      final long startNs = Mem.getLongAcquire(gapAddress(i));
+      if (startNs - fromNs >= 0 && startNs - toNs < 0) {
+        longest = Math.max(longest, Mem.getLongAcquire(gapAddress(i) + 8) - startNs);
       }
     }
     return longest;

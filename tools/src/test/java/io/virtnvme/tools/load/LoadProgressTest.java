@@ -63,6 +63,30 @@ class LoadProgressTest {
   }
 
   @Test
+  void shouldTellTheLongestPauseThatBeginsWithinATime() {
+    try (LoadProgress progress = LoadProgress.create(folder.resolve("progress"))) {
+      progress.start(START);
+      progress.onGap(START, START + 9 * MS, 1);
+      progress.onGap(START + 10 * MS, START + 12 * MS, 32);
+      progress.onGap(START + 13 * MS, START + 14 * MS, 32);
+      assertEquals(2 * MS, progress.longestPauseNs(START + MS, START + 20 * MS));
+      assertEquals(MS, progress.longestPauseNs(START + 11 * MS, START + 20 * MS));
+      assertEquals(0, progress.longestPauseNs(START + 11 * MS, START + 13 * MS), "end excluded");
+    }
+  }
+
+  @Test
+  void shouldForgetAnEarlierKillWhenAnotherIsAskedFor() {
+    try (LoadProgress progress = LoadProgress.create(folder.resolve("progress"))) {
+      progress.killedNs(START);
+      progress.kill(4711);
+      assertEquals(0, progress.killedNs());
+      assertEquals(4711, progress.victim());
+      assertEquals(LoadProgress.COMMAND_KILL, progress.command());
+    }
+  }
+
+  @Test
   void shouldRefuseAFileThatIsNoProgressFile() throws IOException {
     final Path path = folder.resolve("other");
     Files.write(path, new byte[100]);

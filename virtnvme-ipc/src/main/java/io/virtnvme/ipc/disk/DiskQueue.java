@@ -69,6 +69,19 @@ public interface DiskQueue {
    */
   int poll();
 
+  /**
+   * Whether the device has finished something since this was asked last; takes nothing. Where the
+   * ring has no index for it, only the next completion is looked at: what lies behind an untaken
+   * one shows later.
+   */
+  boolean hasAdvanced();
+
+  /**
+   * Whether the device has finished everything that was published; where the ring has no index for
+   * it, that shows only once all of it was taken.
+   */
+  boolean isDeviceIdle();
+
   /** Status of a finished request. */
   int status(int token);
 

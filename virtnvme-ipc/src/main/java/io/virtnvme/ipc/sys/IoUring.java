@@ -3,21 +3,20 @@ package io.virtnvme.ipc.sys;
 import io.virtnvme.ipc.memory.Mem;
 
 /**
- * One io_uring instance, driven by the thread that created or {@linkplain #enable enabled} it
- * (SINGLE_ISSUER). Prepare requests, {@link #submit} them in one call, read completions with {@link
- * #peek} and {@link #advance}. Nothing here allocates after construction.
+ * One io_uring instance, driven by the thread that created or {@linkplain #enable enabled} it.
+ * Prepare requests, {@link #submit} them in one call, read completions with {@link #peek} and
+ * {@link #advance}. Nothing here allocates after construction.
  *
- * <p>With DEFER_TASKRUN completions appear only inside {@link #submitAndReap}; {@link #needsReap}
- * tells from shared memory, without a system call, that some wait. Older kernels get COOP_TASKRUN
- * or a plain ring, with the same methods. The ring's own descriptor does not wake a poller for a
- * completion that DEFER_TASKRUN holds back: to block, register an eventfd.
+ * <p>With COOP_TASKRUN completions appear when the thread enters the kernel, at the latest inside
+ * {@link #submitAndReap}; {@link #needsReap} tells from shared memory, without a system call, that
+ * some wait. Kernels before 5.19 get a plain ring, with the same methods. Not DEFER_TASKRUN: see
+ * docs/decisions/bdev-uring.md. To block, register an eventfd.
  *
  * <p>Source: Linux {@code include/uapi/linux/io_uring.h}.
  */
 public final class IoUring implements AutoCloseable {
   /** How completions are delivered; the best that the kernel has. */
   public enum Mode {
-    DEFER_TASKRUN,
     COOP_TASKRUN,
     PLAIN
   }
@@ -31,8 +30,6 @@ public final class IoUring implements AutoCloseable {
   private static final int SETUP_R_DISABLED = 1 << 6;
   private static final int SETUP_COOP_TASKRUN = 1 << 8;
   private static final int SETUP_TASKRUN_FLAG = 1 << 9;
-  private static final int SETUP_SINGLE_ISSUER = 1 << 12;
-  private static final int SETUP_DEFER_TASKRUN = 1 << 13;
   private static final int FEATURE_SINGLE_MMAP = 1;
   private static final int FEATURE_NODROP = 1 << 1;
   private static final int ENTER_GETEVENTS = 1;
@@ -111,20 +108,8 @@ public final class IoUring implements AutoCloseable {
     try {
       int created =
           setup(
-              params,
-              entryCount,
-              completionCount,
-              flags | SETUP_SINGLE_ISSUER | SETUP_DEFER_TASKRUN | SETUP_TASKRUN_FLAG);
-      Mode createdMode = Mode.DEFER_TASKRUN;
-      if (created == -Errno.EINVAL) {
-        created =
-            setup(
-                params,
-                entryCount,
-                completionCount,
-                flags | SETUP_COOP_TASKRUN | SETUP_TASKRUN_FLAG);
-        createdMode = Mode.COOP_TASKRUN;
-      }
+              params, entryCount, completionCount, flags | SETUP_COOP_TASKRUN | SETUP_TASKRUN_FLAG);
+      Mode createdMode = Mode.COOP_TASKRUN;
       if (created == -Errno.EINVAL) {
         created = setup(params, entryCount, completionCount, flags);
         createdMode = Mode.PLAIN;
@@ -200,10 +185,7 @@ public final class IoUring implements AutoCloseable {
     }
   }
 
-  /**
-   * From now on a completion, or one that DEFER_TASKRUN holds back, signals {@code eventFd}; see
-   * {@link #signalEventFd}.
-   */
+  /** From now on a completion signals {@code eventFd}; see {@link #signalEventFd}. */
   public void registerEventFd(final int eventFd) {
     final long word = Mem.allocate(Integer.BYTES);
     try {

@@ -11,6 +11,7 @@ public final class PackedDriverQueue extends RingDriver {
   private boolean availWrap = true;
   private int usedIndex;
   private boolean usedWrap = true;
+  private int lookedAtPosition = -1;
   private int freeDescriptors;
   private int addedCount;
   private long firstWordAddress;
@@ -128,6 +129,24 @@ public final class PackedDriverQueue extends RingDriver {
     Mem.fullFence();
     return EventSuppression.isDue(
         Mem.getInt(deviceArea), eventIndex, queueSize, availIndex, availWrap, count);
+  }
+
+  @Override
+  public boolean hasAdvanced() {
+    final long word = Mem.getLongAcquire(descriptor(usedIndex) + PackedDescriptor.WORD_OFFSET);
+    if (freeDescriptors == queueSize
+        || !PackedDescriptor.isUsed(PackedDescriptor.flags(word), usedWrap)) {
+      return false;
+    }
+    final int position = usedWrap ? usedIndex + queueSize : usedIndex;
+    final boolean advanced = position != lookedAtPosition;
+    lookedAtPosition = position;
+    return advanced;
+  }
+
+  @Override
+  public boolean isDeviceIdle() {
+    return inFlightCount() == 0;
   }
 
   @Override

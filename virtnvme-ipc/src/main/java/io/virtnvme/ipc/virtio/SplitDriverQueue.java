@@ -15,6 +15,7 @@ public final class SplitDriverQueue extends RingDriver {
   private int availIndex;
   private int publishedIndex;
   private int usedIndex;
+  private int lookedAtIndex;
 
   /**
    * Makes an empty ring; clears the memory range.
@@ -155,6 +156,20 @@ public final class SplitDriverQueue extends RingDriver {
     }
     return (Mem.getUnsignedShort(deviceArea + UsedRing.FLAGS_OFFSET) & UsedRing.FLAG_NO_NOTIFY)
         == 0;
+  }
+
+  @Override
+  public boolean hasAdvanced() {
+    final int index = Mem.getUnsignedShortAcquire(deviceArea + UsedRing.INDEX_OFFSET);
+    final boolean advanced = index != lookedAtIndex;
+    lookedAtIndex = index;
+    return advanced;
+  }
+
+  @Override
+  public boolean isDeviceIdle() {
+    return Mem.getUnsignedShortAcquire(deviceArea + UsedRing.INDEX_OFFSET)
+        == (publishedIndex & INDEX_MASK);
   }
 
   @Override

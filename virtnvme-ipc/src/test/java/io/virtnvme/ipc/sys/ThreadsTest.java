@@ -15,6 +15,12 @@ import org.junit.jupiter.api.Timeout;
 
 @Timeout(60)
 class ThreadsTest {
+  private static final int SCHED_OTHER = 0;
+  private static final int SCHED_BATCH = 3;
+
+  /** Counted behind the name. */
+  private static final int POLICY_FIELD = 38;
+
   /** Confines itself to core 0, says so, and waits for its end. */
   static final class Confined {
     private Confined() {}
@@ -37,23 +43,27 @@ class ThreadsTest {
       reactor.start();
       pinned.await();
       Threads.confineProcessTo(new int[] {0});
-      System.out.println("keeper " + keeper);
+      System.out.println("keeper " + keeper + " " + Libc.gettid());
       System.in.read();
     }
   }
 
   @Test
-  void shouldConfineEveryThreadThatDidNotPinItselfAndTheKeeper() throws Exception {
+  void shouldConfineEveryThreadThatDidNotPinItselfAndLetItGiveWay() throws Exception {
     try (TestProcess process = TestProcess.start(Confined.class)) {
       final String[] pinned = process.readLine().split(" ", -1);
       final String line = process.readLine();
       assertNotNull(line, "it ended");
       final int keeper = Integer.parseInt(line.split(" ", -1)[1]);
+      final String caller = line.split(" ", -1)[2];
       int count = 0;
       try (Stream<Path> tasks = Files.list(Path.of("/proc", "" + process.pid(), "task"))) {
         for (final Path task : (Iterable<Path>) tasks::iterator) {
           final boolean isPinned = task.endsWith(pinned[1]);
           assertEquals(isPinned ? pinned[2] : "0", cores(task), "thread " + task);
+          final boolean isCaller = task.endsWith(caller);
+          assertEquals(
+              isPinned || isCaller ? SCHED_OTHER : SCHED_BATCH, policy(task), "thread " + task);
           count++;
         }
       }
@@ -62,6 +72,13 @@ class ThreadsTest {
         assertEquals("0", cores(Path.of("/proc", "" + keeper)));
       }
     }
+  }
+
+  /** The 41st field; the second one, in parentheses, may have spaces. */
+  private static int policy(final Path task) throws IOException {
+    final String stat = Files.readString(task.resolve("stat"));
+    final String[] fields = stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1);
+    return Integer.parseInt(fields[POLICY_FIELD]);
   }
 
   private static String cores(final Path task) throws IOException {

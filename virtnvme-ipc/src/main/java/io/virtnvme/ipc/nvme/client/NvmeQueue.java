@@ -30,6 +30,7 @@ final class NvmeQueue implements DiskQueue {
   private final int[] statuses;
   private int freeCount;
   private int inFlightCount;
+  private long lookedAtEntry;
   private long faultCount;
 
   private int currentToken = NONE;
@@ -163,6 +164,7 @@ final class NvmeQueue implements DiskQueue {
       }
       final int dword3 = Mem.getInt(entry + CompletionEntry.DWORD3_OFFSET);
       pair.pop();
+      lookedAtEntry = 0;
       pair.release(RELEASE_BATCH);
       final int token = CompletionEntry.commandId(dword3);
       if (token < inFlight.length && inFlight[token]) {
@@ -173,6 +175,19 @@ final class NvmeQueue implements DiskQueue {
       }
       faultCount++;
     }
+  }
+
+  @Override
+  public boolean hasAdvanced() {
+    final long entry = pair.peek();
+    final boolean advanced = entry != 0 && entry != lookedAtEntry;
+    lookedAtEntry = entry;
+    return advanced;
+  }
+
+  @Override
+  public boolean isDeviceIdle() {
+    return inFlightCount == 0;
   }
 
   @Override

@@ -1,4 +1,4 @@
-package io.virtnvme.tools.demo;
+package io.virtnvme.tools.chaos;
 
 import io.virtnvme.ipc.sys.Errno;
 import io.virtnvme.ipc.sys.Fds;
@@ -28,7 +28,7 @@ public final class Killer {
    * Practises on this process, which feels nothing of it: a killing thread that is interpreted
    * keeps the reactor from its core for 0.2 ms before it dies, and that would count as a pause.
    */
-  public static void practise() {
+  static void practise() {
     final int pid = Processes.currentPid();
     final int pidfd = Processes.pidfdOpen(pid);
     if (pidfd < 0) {
