@@ -222,6 +222,10 @@ class MasterNvmfTest extends MasterRig {
     assertRefused(RpcException.EINVAL, "1 to 4", nvmf.addNamespace(NQN, namespace("n1", 5)));
     assertRefused(RpcException.EBUSY, "already", nvmf.addNamespace(NQN, namespace("n0", 2)));
     assertRefused(RpcException.ENODEV, "bdev", nvmf.addNamespace(NQN, namespace("none", 2)));
+    assertRefused(
+        RpcException.EINVAL,
+        "from the uuid",
+        nvmf.addNamespace(NQN, new NvmfNamespaceSpec(2, "n1", null, "", "0123456789abcdef")));
     assertRefused(RpcException.ENODEV, "namespace 2", nvmf.removeNamespace(NQN, 2));
     assertRefused(RpcException.EEXIST, "listens", nvmf.addListener(NQN, listener()));
     assertRefused(

@@ -174,12 +174,17 @@ final class Subsystems {
               + " already; remove it first");
     }
     final UUID uuid = asked.uuid() == null ? bdev.spec().uuid() : asked.uuid();
-    return new NvmfNamespaceSpec(
-        nsid,
-        bdev.name(),
-        uuid,
-        asked.nguid().isEmpty() ? NvmfSpecs.nguidOf(uuid) : asked.nguid(),
-        asked.eui64());
+    final String nguid = NvmfSpecs.nguidOf(uuid);
+    if ((!asked.nguid().isEmpty() && !asked.nguid().equals(nguid)) || !asked.eui64().isEmpty()) {
+      throw new RpcException(
+          RpcException.EINVAL,
+          "controllers make nguid and eui64 from the uuid "
+              + uuid
+              + "; leave both out (or give nguid="
+              + nguid
+              + ")");
+    }
+    return new NvmfNamespaceSpec(nsid, bdev.name(), uuid, nguid, "");
   }
 
   /** Brings bdev and subsystem to one seat, by moving whichever of them nobody uses yet. */

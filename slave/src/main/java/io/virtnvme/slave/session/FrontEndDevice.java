@@ -55,11 +55,13 @@ public interface FrontEndDevice {
    * Handles a message. Its answer comes within this call or later; until then there must be no
    * other message.
    *
+   * @param sequence its number in the session: one that comes again is the same message, which a
+   *     master that died did not see answered
    * @param message header and payload, as received
    * @param messageFds its descriptors; the session's from now on
    * @param sink gets exactly one answer
    */
-  void onMessage(byte[] message, int[] messageFds, AnswerSink sink);
+  void onMessage(long sequence, byte[] message, int[] messageFds, AnswerSink sink);
 
   /** A block device that the session uses has a new length. */
   void onResize(long bdevId, long blockCount);

@@ -199,6 +199,13 @@ public final class VhostUserSession implements FrontEndDevice {
     }
   }
 
+  /** What is said again has the same effect and the same reply here, whatever its number. */
+  @Override
+  public void onMessage(
+      final long sequence, final byte[] message, final int[] messageFds, final AnswerSink sink) {
+    onMessage(message, messageFds, sink);
+  }
+
   /**
    * Handles a message. Its answer comes within this call, or when rings have come to a stop; until
    * then there must be no other message.
@@ -207,7 +214,6 @@ public final class VhostUserSession implements FrontEndDevice {
    * @param messageFds its descriptors; the session's from now on
    * @param sink gets exactly one answer
    */
-  @Override
   public void onMessage(final byte[] message, final int[] messageFds, final AnswerSink sink) {
     if (busy || closed || whenClosed != null) {
       SlotTable.close(messageFds);

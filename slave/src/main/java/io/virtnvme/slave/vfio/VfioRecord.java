@@ -22,11 +22,17 @@ import java.util.List;
  *         |  interrupt vectors with an eventfd, one bit each (24 bytes)    |
  *  48     +---------------------------------------------------------------+
  *         |  PCI configuration space (256 bytes)                           |
- *  304    +---------------------------------------------------------------+ region count times
+ *  304    +---------------------------------------------------------------+
+ *         |  sequence of the last message that changed the state, 0 = none |
+ *  312    +-------------------------------+-------------------------------+
+ *         |        reply length           |           reserved            |
+ *  320    +-------------------------------+-------------------------------+ region count times
  *         |            slot               |            flags              |
  *  +8     +-------------------------------+-------------------------------+
  *         |  address, length, file offset (8 each)                         |
- *  +32    +---------------------------------------------------------------+
+ *  +32    +---------------------------------------------------------------+ then
+ *         |  the reply to that message                                     |
+ *         +---------------------------------------------------------------+
  * </pre>
  *
  * <p>There is one encoding for a state: what decodes encodes to the same bytes again.
@@ -37,7 +43,7 @@ public final class VfioRecord {
 
   static final int MAGIC = 0x52554656; // "VFUR"
   static final int VECTOR_BYTES = 24;
-  static final int HEADER_LENGTH = 24 + VECTOR_BYTES + PciConfigSpace.LENGTH;
+  static final int HEADER_LENGTH = 24 + VECTOR_BYTES + PciConfigSpace.LENGTH + 16;
   static final int REGION_LENGTH = 32;
 
   private static final int FLAG_NEGOTIATED = 1;
@@ -49,10 +55,13 @@ public final class VfioRecord {
   private static final int REGION_WRITABLE = 2;
   private static final int REGION_FLAGS_KNOWN = 3;
 
+  private static final byte[] NO_REPLY = {};
+
   private VfioRecord() {}
 
   static byte[] encode(final VfioState state) {
-    final int length = HEADER_LENGTH + state.regions().size() * REGION_LENGTH;
+    final byte[] reply = state.last() == null ? NO_REPLY : state.last().reply();
+    final int length = HEADER_LENGTH + state.regions().size() * REGION_LENGTH + reply.length;
     final ByteBuffer out = ByteBuffer.allocate(length).order(ByteOrder.LITTLE_ENDIAN);
     out.putInt(MAGIC).putInt(VERSION).putInt(length);
     out.putInt(
@@ -63,13 +72,15 @@ public final class VfioRecord {
     final byte[] vectors = state.vectors().toByteArray();
     out.put(vectors).put(new byte[VECTOR_BYTES - vectors.length]);
     out.put(state.config().bytes());
+    out.putLong(state.last() == null ? 0 : state.last().sequence());
+    out.putInt(reply.length).putInt(0);
     for (final DmaRegion region : state.regions()) {
       out.putInt(region.slot());
       out.putInt(
           (region.readable() ? REGION_READABLE : 0) | (region.writable() ? REGION_WRITABLE : 0));
       out.putLong(region.address()).putLong(region.lengthBytes()).putLong(region.fileOffsetBytes());
     }
-    return out.array();
+    return out.put(reply).array();
   }
 
   /**
@@ -99,9 +110,6 @@ public final class VfioRecord {
     require(
         regionCount >= 0 && regionCount <= VfioMessages.REGION_COUNT_MAX,
         "regions=" + regionCount + " max=" + VfioMessages.REGION_COUNT_MAX);
-    require(
-        length == HEADER_LENGTH + regionCount * REGION_LENGTH,
-        "length=" + length + " for regions=" + regionCount);
     final byte[] vectorBytes = new byte[VECTOR_BYTES];
     in.get(vectorBytes);
     final BitSet vectors = BitSet.valueOf(vectorBytes);
@@ -110,14 +118,28 @@ public final class VfioRecord {
     in.get(configBytes);
     final PciConfigSpace config = PciConfigSpace.of(configBytes, vectorCount);
     require(config != null, "the configuration space is another device's");
+    final long sequence = in.getLong();
+    final int replyLength = in.getInt();
+    require(
+        replyLength >= 0 && replyLength <= VfioState.Settled.REPLY_LENGTH_MAX,
+        "reply length=" + replyLength + " max=" + VfioState.Settled.REPLY_LENGTH_MAX);
+    require(in.getInt() == 0, "a field that must be zero is not");
+    require(
+        length == HEADER_LENGTH + regionCount * REGION_LENGTH + replyLength,
+        "length=" + length + " for regions=" + regionCount + " reply=" + replyLength);
+    final List<DmaRegion> regions = decodeRegions(in, regionCount);
+    final byte[] reply = new byte[replyLength];
+    in.get(reply);
+    require((sequence > 0) == (replyLength > 0), "sequence=" + sequence + " reply=" + replyLength);
     return new VfioState(
         (flags & FLAG_NEGOTIATED) != 0,
         maxDataXferSize,
-        decodeRegions(in, regionCount),
+        regions,
         vectors,
         (flags & FLAG_ERR) != 0,
         (flags & FLAG_REQ) != 0,
-        config);
+        config,
+        sequence == 0 ? null : new VfioState.Settled(sequence, reply));
   }
 
   private static List<DmaRegion> decodeRegions(final ByteBuffer in, final int count) {

@@ -207,7 +207,8 @@ public final class VfioUserSession implements FrontEndDevice {
   }
 
   @Override
-  public void onMessage(final byte[] message, final int[] messageFds, final AnswerSink sink) {
+  public void onMessage(
+      final long sequence, final byte[] message, final int[] messageFds, final AnswerSink sink) {
     if (busy || closed || whenClosed != null) {
       SlotTable.close(messageFds);
       throw new IllegalStateException(
@@ -219,6 +220,12 @@ public final class VfioUserSession implements FrontEndDevice {
     } catch (final SessionException e) {
       SlotTable.close(messageFds);
       sink.onAnswer(unchanged(true, e.getMessage(), null));
+      return;
+    }
+    if (state.last() != null && state.last().sequence() == sequence) {
+      SlotTable.close(messageFds);
+      sink.onAnswer(
+          unchanged(false, "", VfioUserMessage.wantsReply(message) ? state.last().reply() : null));
       return;
     }
     int[] newFds = NO_NUMBERS;
@@ -257,7 +264,7 @@ public final class VfioUserSession implements FrontEndDevice {
       sink.onAnswer(faulty(message, e.getMessage()));
       return;
     }
-    apply(new Step(message, messageFds, change, mapped, table, newFds, sink));
+    apply(new Step(sequence, message, messageFds, change, mapped, table, newFds, sink));
   }
 
   private static void take(final int[] table, final int slot, final int fd) {
@@ -287,6 +294,7 @@ public final class VfioUserSession implements FrontEndDevice {
   /** A message that can be applied: everything that may fail is done. */
   @SuppressWarnings("ArrayRecordComponent")
   private record Step(
+      long sequence,
       byte[] message,
       int[] messageFds,
       VfioChange change,
@@ -356,7 +364,7 @@ public final class VfioUserSession implements FrontEndDevice {
 
   private void onApplied(final Step step, final int[][] slotChanges, final boolean changed) {
     if (changed) {
-      state = step.change().state();
+      state = step.change().state().withLast(step.sequence(), step.change().reply());
       record = VfioRecord.encode(state);
       version++;
     }

@@ -48,6 +48,9 @@ final class VfioFixture implements AutoCloseable {
   private boolean ended;
   private int lastId = 0x100;
 
+  /** Number of the last message. */
+  long sequence;
+
   VfioFixture(final Path folder) {
     this(folder, description(true), true);
   }
@@ -90,6 +93,7 @@ final class VfioFixture implements AutoCloseable {
         session.record(),
         masterFds.keySet().stream().mapToInt(slot -> slot).toArray(),
         masterFds.values().stream().mapToInt(Fds::duplicate).toArray());
+    next.sequence = sequence;
     masterFds.forEach((slot, fd) -> next.masterFds.put(slot, Fds.duplicate(fd)));
     return next;
   }
@@ -98,6 +102,7 @@ final class VfioFixture implements AutoCloseable {
   void post(final byte[] message, final int... fds) {
     final int[] copies = Arrays.stream(fds).map(Fds::duplicate).toArray();
     session.onMessage(
+        ++sequence,
         message,
         copies,
         answer -> {

@@ -30,7 +30,8 @@ class VfioRecordTest {
         vectors,
         true,
         false,
-        config);
+        config,
+        new VfioState.Settled(12, new byte[] {1, 2, 3}));
   }
 
   @Test

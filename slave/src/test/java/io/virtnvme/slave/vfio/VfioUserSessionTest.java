@@ -593,6 +593,38 @@ class VfioUserSessionTest {
     Fds.close(event);
   }
 
+  /** A master that died before it sent the reply has the message asked about again. */
+  @Test
+  void shouldAnswerAMessageThatComesAgainAsBefore() {
+    fixture.negotiate();
+    final int event = EventFd.create();
+    final byte[] read = fixture.read(PciRegion.CONFIG, 0, 4);
+    for (final byte[] message :
+        List.of(
+            fixture.map(0x10_0000, MIB, 0, READ_WRITE),
+            fixture.setIrqs(TRIGGER_EVENTS, PciIrq.MSIX, 3, 1),
+            fixture.write(PciRegion.CONFIG, 4, 6, 4),
+            fixture.unmap(0x10_0000, MIB, 0),
+            read)) {
+      final int command = VfioUserMessage.commandCode(message);
+      final int[] fds =
+          command == VfioUserCommand.DMA_MAP.code()
+              ? new int[] {memory}
+              : command == VfioUserCommand.DEVICE_SET_IRQS.code() ? new int[] {event} : new int[0];
+      final byte[] first = fixture.ask(message, fds);
+      final byte[] record = fixture.session.record();
+      fixture.sequence--;
+      assertArrayEquals(first, fixture.ask(message, fds));
+      assertArrayEquals(record, fixture.session.record());
+      try (VfioFixture successor = fixture.successor()) {
+        successor.sequence--;
+        assertArrayEquals(first, successor.ask(message, fds));
+        assertArrayEquals(record, successor.session.record());
+      }
+    }
+    Fds.close(event);
+  }
+
   @Test
   void shouldPrepareWhatASuccessorNeedsWithoutStartingIt() {
     fixture.negotiate();
