@@ -49,7 +49,7 @@ download() {
     # An empty list of installed packages: all that QEMU needs is fetched, down to the C library.
     : >"$work/state/status"
     printf 'deb [%s] %s %s main\n' "$options" "$uri" "$suite" "$options" "$uri" "$suite-backports" >"$work/sources.list"
-    own_apt update || failed "cannot read the package lists of $suite"
+    own_apt -o APT::Update::Error-Mode=any update || failed "cannot read the package lists of $suite"
     own_apt install -y --download-only --no-install-recommends -t "$suite-backports" "${packages[@]}" \
         || failed "cannot fetch ${packages[*]} from $suite-backports"
 }

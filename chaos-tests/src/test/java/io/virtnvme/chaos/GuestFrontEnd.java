@@ -21,6 +21,9 @@ interface GuestFrontEnd {
   /** Serves two disks of the rig's pair to a new guest, and checks that it sees them as meant. */
   Guest boot(GuestRig rig, List<String> bdevs);
 
+  /** Returns when both disks have completed requests since the call. */
+  void awaitProgress(GuestRig rig, List<String> bdevs);
+
   /** Whether a guest goes on after all of the pair's processes have died. */
   boolean reconnects();
 
@@ -53,6 +56,11 @@ interface GuestFrontEnd {
     }
 
     @Override
+    public void awaitProgress(final GuestRig rig, final List<String> bdevs) {
+      rig.awaitProgress(bdevs);
+    }
+
+    @Override
     public boolean reconnects() {
       return true;
     }
@@ -79,6 +87,12 @@ interface GuestFrontEnd {
           rig.boot(builder -> builder.nvmeDisk(NvmeDisk.servedIn(subsystem.directory())));
       new NvmeChecks(guest).hasTwoQueuePairsByMsix();
       return guest;
+    }
+
+    /** Counters of ours are the controller's, not a namespace's. */
+    @Override
+    public void awaitProgress(final GuestRig rig, final List<String> bdevs) {
+      rig.awaitProgressInGuest(devices());
     }
 
     /** QEMU's vfio-user-pci never connects again. */

@@ -80,12 +80,12 @@ abstract class GuestKillCampaign {
                 d ->
                     new FioRounds(guest, FioJob.mixedVerify(d).region("0", "32m").loops(3).build()))
             .toList();
-    rig.awaitProgress(BDEVS);
+    frontEnd.awaitProgress(rig, BDEVS);
     String qemuLog = guest.qemuLog();
     for (final Blow blow : plan) {
       strike(blow);
       final long struckNs = System.nanoTime();
-      rig.awaitProgress(BDEVS);
+      frontEnd.awaitProgress(rig, BDEVS);
       System.out.printf("  %s: both disks go on after %d ms%n", blow, elapsedMs(struckNs));
       rounds.forEach(FioRounds::check);
       if (blow == Blow.EVERYTHING) {

@@ -194,6 +194,24 @@ final class GuestRig implements AfterTestExecutionCallback, AfterAllCallback {
     return List.copyOf(recoveries.values());
   }
 
+  /** Returns when the guest has seen requests of each of its devices complete since the call. */
+  void awaitProgressInGuest(final List<String> devices) {
+    for (final String device : devices) {
+      final long before = completedInGuest(device);
+      Waiting.until(
+          "requests of " + device + " complete",
+          PROGRESS_LIMIT,
+          () -> completedInGuest(device) > before);
+    }
+  }
+
+  /** Reads and writes of a block device, the first and the fifth column of its counters. */
+  private long completedInGuest(final String device) {
+    final String name = device.substring(device.lastIndexOf('/') + 1);
+    final String sum = "awk '{print $1 + $5}' /sys/block/" + name + "/stat";
+    return Long.parseLong(guest.run(sum, SHORT).orThrow());
+  }
+
   /** Returns when each of the disks has completed requests since the call. */
   void awaitProgress(final List<String> bdevs) {
     for (final String bdev : bdevs) {

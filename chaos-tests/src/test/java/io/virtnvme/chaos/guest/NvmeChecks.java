@@ -114,7 +114,7 @@ public final class NvmeChecks {
     final JsonNode after = nvme.smartLog();
     for (final String direction : new String[] {"write", "read"}) {
       final String commands = "host_" + direction + "_commands";
-      assertTrue(count(after, commands) > count(before, commands), after::toString);
+      assertTrue(count(after, commands) > count(before, commands), () -> before + "\n" + after);
     }
     // Thousands of 512 bytes each way (NVMe 2.0, figure 207).
     assertTrue(count(after, "data_units_written") - count(before, "data_units_written") >= 8);

@@ -27,6 +27,13 @@ enum Layer {
   private static final List<String> RINGS =
       List.of(
           "StartTest", "NotificationTest", "InPlaceRecoveryTest", "MemoryUpdateTest", "CrashTest");
+  private static final List<String> CONTROLLERS =
+      List.of(
+          "NvmeQueueTest",
+          "NvmeCrashTest",
+          "ControllerQueueTest",
+          "ControllerCrashTest",
+          "WholeCrashTest");
   private static final List<String> SESSIONS =
       List.of(
           "SessionStandbyTest",
@@ -80,6 +87,9 @@ enum Layer {
     }
     if (file.contains("/slave/virtqueue/") || file.contains("/ipc/virtio/")) {
       return List.of(RINGS);
+    }
+    if (file.contains("/slave/nvme/") || file.endsWith("/reactor/ReactorQueues.java")) {
+      return List.of(CONTROLLERS);
     }
     if (file.startsWith("slave/")) {
       return List.of(SESSIONS);

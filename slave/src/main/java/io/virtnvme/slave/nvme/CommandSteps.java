@@ -159,7 +159,8 @@ final class CommandSteps {
 
   /** Counts a command that ended. */
   static void count(final NvmeCommandTask task, final BlkCounters counters, final long nowNs) {
-    if (task.status != Status.SUCCESS) {
+    // Blocks that were read well and differ are no error of the medium.
+    if (task.status != Status.SUCCESS && task.status != Status.COMPARE_FAILURE) {
       counters.onError();
       return;
     }

@@ -105,6 +105,10 @@ public final class NvmeQueueAgent implements RingAgent {
 
   @Override
   public int start(final long nowNs) {
+    // A standby was given its rings while their owner lived, and counted on.
+    for (final SubmissionRing ring : present()) {
+      ring.counters().load();
+    }
     runner.begin(nowNs);
     return completion.isMapped() ? open() : 0;
   }
