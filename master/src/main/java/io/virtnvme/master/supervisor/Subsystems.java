@@ -184,12 +184,7 @@ final class Subsystems {
               + nguid
               + ")");
     }
-    return new NvmfNamespaceSpec(
-        nsid,
-        bdev.name(),
-        uuid,
-        nguid,
-        "");
+    return new NvmfNamespaceSpec(nsid, bdev.name(), uuid, nguid, "");
   }
 
   /** Brings bdev and subsystem to one seat, by moving whichever of them nobody uses yet. */

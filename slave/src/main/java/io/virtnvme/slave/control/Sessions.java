@@ -258,10 +258,7 @@ final class Sessions {
   private void handle(final SessionEntry entry, final SessionEntry.Relayed relayed) {
     entry.busy = true;
     entry.session.onMessage(
-        relayed.sequence,
-        relayed.bytes,
-        relayed.fds,
-        answer -> onAnswer(entry, relayed, answer));
+        relayed.sequence, relayed.bytes, relayed.fds, answer -> onAnswer(entry, relayed, answer));
   }
 
   private void onAnswer(

@@ -61,8 +61,7 @@ public final class VfioRecord {
 
   static byte[] encode(final VfioState state) {
     final byte[] reply = state.last() == null ? NO_REPLY : state.last().reply();
-    final int length =
-        HEADER_LENGTH + state.regions().size() * REGION_LENGTH + reply.length;
+    final int length = HEADER_LENGTH + state.regions().size() * REGION_LENGTH + reply.length;
     final ByteBuffer out = ByteBuffer.allocate(length).order(ByteOrder.LITTLE_ENDIAN);
     out.putInt(MAGIC).putInt(VERSION).putInt(length);
     out.putInt(
@@ -131,8 +130,7 @@ public final class VfioRecord {
     final List<DmaRegion> regions = decodeRegions(in, regionCount);
     final byte[] reply = new byte[replyLength];
     in.get(reply);
-    require(
-        (sequence > 0) == (replyLength > 0), "sequence=" + sequence + " reply=" + replyLength);
+    require((sequence > 0) == (replyLength > 0), "sequence=" + sequence + " reply=" + replyLength);
     return new VfioState(
         (flags & FLAG_NEGOTIATED) != 0,
         maxDataXferSize,

@@ -57,8 +57,7 @@ record VfioState(
 
   static VfioState initial(final int vectorCount) {
     return new VfioState(
-        false, 0, List.of(), new BitSet(), false, false, PciConfigSpace.initial(vectorCount),
-        null);
+        false, 0, List.of(), new BitSet(), false, false, PciConfigSpace.initial(vectorCount), null);
   }
 
   VfioState withNegotiated(final int dataXferSize) {
@@ -66,11 +65,13 @@ record VfioState(
   }
 
   VfioState withRegions(final List<DmaRegion> others) {
-    return new VfioState(negotiated, maxDataXferSize, others, vectors, hasErr, hasReq, config, last);
+    return new VfioState(
+        negotiated, maxDataXferSize, others, vectors, hasErr, hasReq, config, last);
   }
 
   VfioState withVectors(final BitSet others) {
-    return new VfioState(negotiated, maxDataXferSize, regions, others, hasErr, hasReq, config, last);
+    return new VfioState(
+        negotiated, maxDataXferSize, regions, others, hasErr, hasReq, config, last);
   }
 
   VfioState withErr(final boolean has) {
@@ -82,7 +83,8 @@ record VfioState(
   }
 
   VfioState withConfig(final PciConfigSpace other) {
-    return new VfioState(negotiated, maxDataXferSize, regions, vectors, hasErr, hasReq, other, last);
+    return new VfioState(
+        negotiated, maxDataXferSize, regions, vectors, hasErr, hasReq, other, last);
   }
 
   VfioState withLast(final long sequence, final byte[] reply) {

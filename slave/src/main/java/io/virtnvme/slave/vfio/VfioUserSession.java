@@ -225,8 +225,7 @@ public final class VfioUserSession implements FrontEndDevice {
     if (state.last() != null && state.last().sequence() == sequence) {
       SlotTable.close(messageFds);
       sink.onAnswer(
-          unchanged(
-              false, "", VfioUserMessage.wantsReply(message) ? state.last().reply() : null));
+          unchanged(false, "", VfioUserMessage.wantsReply(message) ? state.last().reply() : null));
       return;
     }
     int[] newFds = NO_NUMBERS;

@@ -41,11 +41,7 @@ class NvmeQueueTest {
     queue =
         new NvmeQueue(
             new QueuePair(
-                new DoorbellPort(null, doorbells),
-                QUEUE_ID,
-                ENTRY_COUNT,
-                submissions,
-                completions),
+                new DoorbellPort(null, doorbells), QUEUE_ID, ENTRY_COUNT, submissions, completions),
             QUEUE_SIZE,
             7,
             12,
