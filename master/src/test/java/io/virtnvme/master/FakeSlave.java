@@ -107,14 +107,18 @@ final class FakeSlave implements AutoCloseable {
     }
   }
 
-  /** Everything that is there now. */
+  /** Everything that is there now, also of a master that is gone. */
   FakeSlave drain() {
-    while (Fds.awaitReadable(channel.fd(), 100)) {
-      final RelayReader message = channel.receive();
-      if (message != null) {
-        received.add(message.type());
-        note(message);
+    try {
+      while (Fds.awaitReadable(channel.fd(), 100)) {
+        final RelayReader message = channel.receive();
+        if (message != null) {
+          received.add(message.type());
+          note(message);
+        }
       }
+    } catch (final RelayClosedException e) {
+      // That was the last.
     }
     return this;
   }

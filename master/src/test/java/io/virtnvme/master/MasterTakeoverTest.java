@@ -33,6 +33,9 @@ import org.junit.jupiter.api.Test;
 class MasterTakeoverTest extends MasterRig {
   private static final byte[] MESSAGE = FrontEndPeer.message(1, (byte) 3);
 
+  /** More than fit a socket. */
+  private static final int MESSAGES_UNREAD_MAX = 4000;
+
   /** A master with one slave that owns seat 0, one bdev and one controller c0. */
   private FakeSlave startWithOwner(final int standbys) throws IOException {
     return startWithOwner(context(runDirectory, processes).standbyCount(standbys));
@@ -361,6 +364,35 @@ class MasterTakeoverTest extends MasterRig {
       assertEquals(2, standby.sessions().get(session).version(), "before it is asked anything");
       master = launched.get(20, TimeUnit.SECONDS);
     }
+    standby.close();
+  }
+
+  /** Its socket is full, so copies of the record wait in a process that may be killed. */
+  @Test
+  void shouldTellAFrontEndNothingThatAStandbyCouldMiss() throws IOException {
+    final FakeSlave owner =
+        startWithOwner(context(runDirectory, processes).standbyCount(1).leaveSlavesOnStop(true));
+    final FakeSlave standby = slave(processes.awaitStart()).standBy();
+    try (FrontEndPeer guest = connect()) {
+      final long session = owner.expect(RelayMessageType.SESSION).id();
+      long told = 0;
+      boolean silent = false;
+      while (!silent && told < MESSAGES_UNREAD_MAX) {
+        guest.send(FrontEndPeer.message(1));
+        owner.expect(RelayMessageType.RELAY);
+        owner.reply(session, told + 1, told + 1, new byte[] {1});
+        silent = guest.isSilent(told == 0 ? 5000 : 200);
+        if (!silent) {
+          guest.receive(1);
+          told++;
+        }
+      }
+      assertTrue(silent && told > 0, "told=" + told);
+      master.close();
+      standby.drain();
+      assertTrue(standby.sessions().get(session).version() >= told, "told=" + told);
+    }
+    owner.close();
     standby.close();
   }
 

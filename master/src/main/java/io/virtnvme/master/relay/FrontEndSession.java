@@ -27,6 +27,7 @@ public final class FrontEndSession {
   private long recordVersion;
   private byte[] record = new byte[0];
   private FrontEndMessage message;
+  private SlaveAnswer answer;
   private boolean replyIsOut;
   private boolean queued;
 
@@ -111,6 +112,15 @@ public final class FrontEndSession {
     message = peeked;
   }
 
+  /** What the seat's owner says to the message under way; null until it does. */
+  SlaveAnswer answer() {
+    return answer;
+  }
+
+  void answer(final SlaveAnswer newAnswer) {
+    answer = newAnswer;
+  }
+
   /** True when a dead master sent the reply to the message under way. */
   boolean replyIsOut() {
     return replyIsOut;
@@ -170,10 +180,15 @@ public final class FrontEndSession {
     }
   }
 
+  /** Releases the message under way, and the answer to it. */
   void dropMessage() {
     if (message != null) {
       message.closeFds();
       message = null;
+    }
+    if (answer != null) {
+      answer.closeReplyFds();
+      answer = null;
     }
   }
 

@@ -46,6 +46,9 @@ public final class Relay implements AutoCloseable {
   /** Sessions that may have a message waiting, each once, served in turn. */
   private final ArrayDeque<FrontEndSession> ready = new ArrayDeque<>();
 
+  /** Sessions in {@link SessionState#ANSWERED}, and some that were. */
+  private final List<FrontEndSession> answered = new ArrayList<>();
+
   private long lastSessionId;
 
   public Relay(
@@ -184,6 +187,9 @@ public final class Relay implements AutoCloseable {
    * @return true when more may wait, so that the caller does not
    */
   public boolean doWork() {
+    // Whoever takes a copy that waited wakes the loop; until then there is nothing to do here.
+    answered.removeIf(
+        session -> session.state() != SessionState.ANSWERED || settleOnceShared(session));
     final int count = Math.min(ready.size(), MESSAGES_PER_CYCLE);
     for (int i = 0; i < count; i++) {
       final FrontEndSession session = ready.remove();
@@ -228,16 +234,30 @@ public final class Relay implements AutoCloseable {
     final SlaveAnswer answer = SlaveAnswer.read(answerReader, message.fds());
     message.forgetFds();
     session.record(answer.recordVersion(), answer.record(), answer.changes());
+    session.answer(answer);
     if (answer.close()) {
       fail(session, answer.reason());
     } else if (session.slotCount() > SLOT_COUNT_MAX) {
       fail(session, "it holds more than " + SLOT_COUNT_MAX + " descriptors");
     } else {
-      // Before the reply: what the front-end was told is then known to whoever serves it next.
+      session.state(SessionState.ANSWERED, "answer to " + sequence);
       slaveSide.shareOwners(session);
-      settle(session, answer);
+      if (!settleOnceShared(session)) {
+        answered.add(session);
+      }
     }
-    answer.closeReplyFds();
+  }
+
+  /**
+   * Sends the reply, unless a copy of the record still waits in this process: it would be lost with
+   * it, and what the front-end was told must be known to whoever serves it next.
+   */
+  private boolean settleOnceShared(final FrontEndSession session) {
+    final boolean shared = slaveSide.isShared(session);
+    if (shared) {
+      settle(session, session.answer());
+    }
+    return shared;
   }
 
   /** Steps 2 to 6 of {@link ReplyRecovery}. */
@@ -404,6 +424,7 @@ public final class Relay implements AutoCloseable {
     }
     sessions.clear();
     ready.clear();
+    answered.clear();
     reader.close();
   }
 }

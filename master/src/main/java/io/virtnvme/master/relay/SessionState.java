@@ -16,17 +16,25 @@ public enum SessionState {
   IDLE,
   /** A message was peeked and waits for a slave's answer. */
   OUTSTANDING,
+  /** It was answered; the front-end hears of it once everybody has the new record. */
+  ANSWERED,
   /** The front-end is gone or was shut out; the slave has yet to stop its rings. */
   CLOSING,
   /** Over; everything is released. */
   CLOSED;
+
+  /** Whether slaves that may serve it must have its record. */
+  public boolean isOpen() {
+    return this == IDLE || this == OUTSTANDING || this == ANSWERED;
+  }
 
   private Set<SessionState> next() {
     return switch (this) {
       case HELD -> EnumSet.of(IDLE, CLOSED);
       case ADOPTING -> EnumSet.of(IDLE, CLOSING);
       case IDLE -> EnumSet.of(OUTSTANDING, CLOSING);
-      case OUTSTANDING -> EnumSet.of(IDLE, CLOSING);
+      case OUTSTANDING -> EnumSet.of(ANSWERED, CLOSING);
+      case ANSWERED -> EnumSet.of(IDLE, CLOSING);
       case CLOSING -> EnumSet.of(CLOSED);
       case CLOSED -> EnumSet.noneOf(SessionState.class);
     };

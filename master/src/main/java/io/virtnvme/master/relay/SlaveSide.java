@@ -12,6 +12,12 @@ public interface SlaveSide {
   void shareOwners(FrontEndSession session);
 
   /**
+   * Whether every slave that may serve the session next has been sent the newest record: it is in
+   * the slave's socket at least, where this process may die without taking it along.
+   */
+  boolean isShared(FrontEndSession session);
+
+  /**
    * The session is over. Every slave that was told of it must forget it before {@link
    * Relay#onForgotten}: one that has not might take the seat and run the rings of a guest that is
    * served through a newer session already.

@@ -77,16 +77,31 @@ final class Sharing implements SlaveSide {
   @Override
   public void share(final FrontEndSession session) {
     for (final Slave slave : slaves.reachable()) {
-      if (slave.watchedSeats().contains(session.description().seat()) && !slave.isAdopting()) {
+      if (mayServe(slave, session)) {
         shareWith(slave, session);
       }
     }
+  }
+
+  private static boolean mayServe(final Slave slave, final FrontEndSession session) {
+    return slave.watchedSeats().contains(session.description().seat()) && !slave.isAdopting();
   }
 
   @Override
   public void shareOwners(final FrontEndSession session) {
     ownerOf(session).toldSessions().put(session.id(), session.recordVersion());
     share(session);
+  }
+
+  @Override
+  public boolean isShared(final FrontEndSession session) {
+    final Slave owner = ownerOf(session);
+    for (final Slave slave : slaves.reachable()) {
+      if (slave != owner && mayServe(slave, session) && slave.link().isWaiting()) {
+        return false;
+      }
+    }
+    return true;
   }
 
   private void shareWith(final Slave slave, final FrontEndSession session) {
@@ -110,7 +125,7 @@ final class Sharing implements SlaveSide {
   /** Gives a slave all sessions of a seat. */
   void tellSeat(final Slave slave, final Seat seat) {
     for (final FrontEndSession session : relay.sessionsOfSeat(seat.id())) {
-      if (session.state() == SessionState.IDLE || session.state() == SessionState.OUTSTANDING) {
+      if (session.state().isOpen()) {
         shareWith(slave, session);
       }
     }

@@ -85,6 +85,11 @@ final class SlaveLink implements AutoCloseable {
         });
   }
 
+  /** Whether messages wait in this process, which would be lost with it. */
+  boolean isWaiting() {
+    return !waiting.isEmpty();
+  }
+
   RelayReader receive() {
     return channel.receive();
   }

@@ -7,7 +7,6 @@ import io.virtnvme.master.relay.FrontEndSession;
 import io.virtnvme.master.relay.MasterCounter;
 import io.virtnvme.master.relay.MasterCounters;
 import io.virtnvme.master.relay.Relay;
-import io.virtnvme.master.relay.SessionState;
 import io.virtnvme.master.rpc.RpcException;
 import io.virtnvme.master.rpc.UpgradeInfo;
 import io.virtnvme.master.rpc.UpgradeSpec;
@@ -239,10 +238,8 @@ final class Upgrade {
       }
     }
     for (final FrontEndSession session : relay.sessions()) {
-      final boolean open =
-          session.state() == SessionState.IDLE || session.state() == SessionState.OUTSTANDING;
       final Long prepared = slave.preparedSessions().get(session.id());
-      if (open && (prepared == null || prepared < session.recordVersion())) {
+      if (session.state().isOpen() && (prepared == null || prepared < session.recordVersion())) {
         return false;
       }
     }

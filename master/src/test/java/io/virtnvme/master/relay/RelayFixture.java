@@ -25,6 +25,7 @@ final class RelayFixture implements AutoCloseable {
   final List<FrontEndSession> closing = new ArrayList<>();
   final List<FrontEndSession> ended = new ArrayList<>();
   boolean slavesKnowSessions = true;
+  boolean standbysReceive = true;
   Runnable onShareOwners = () -> {};
   final Relay relay;
   private final RelayChannel slaveEnd;
@@ -52,6 +53,11 @@ final class RelayFixture implements AutoCloseable {
               public void shareOwners(final FrontEndSession session) {
                 shared.add(session);
                 onShareOwners.run();
+              }
+
+              @Override
+              public boolean isShared(final FrontEndSession session) {
+                return standbysReceive;
               }
 
               @Override

@@ -109,6 +109,55 @@ class RelayTest {
   }
 
   @Test
+  void shouldNotReplyWhileACopyOfTheRecordWaits() {
+    try (FrontEndPeer guest = fixture.connect("c0")) {
+      guest.send(FrontEndPeer.message(1));
+      guest.send(FrontEndPeer.message(2));
+      fixture.step();
+      final FrontEndSession session = newest();
+      fixture.standbysReceive = false;
+      fixture.reply(session, 5, new byte[] {6});
+      fixture.step();
+      assertTrue(guest.isSilent(0));
+      assertEquals(0, session.segment().pendingSequence());
+      assertFalse(fixture.relay.doWork(), "it spins");
+      fixture.standbysReceive = true;
+      fixture.step();
+      assertArrayEquals(new byte[] {6}, guest.receive(1));
+      assertArrayEquals(FrontEndPeer.message(2), RelayFixture.bytesOf(session));
+    }
+  }
+
+  @Test
+  void shouldReleaseAnAnswerWhoseFrontEndLeavesBeforeItHearsOfIt() {
+    fixture.slavesKnowSessions = false;
+    try (FrontEndPeer guest = fixture.connect("c0")) {
+      guest.send(FrontEndPeer.message(1));
+      fixture.step();
+      fixture.standbysReceive = false;
+      final FrontEndSession session = newest();
+      final int event = EventFd.create();
+      fixture.answer(
+          session,
+          1,
+          writer ->
+              AnswerMaker.write(
+                  writer,
+                  false,
+                  new byte[] {1},
+                  new int[] {event},
+                  1,
+                  new byte[0],
+                  new int[0],
+                  new int[0]));
+      Fds.close(event);
+      assertEquals(SessionState.ANSWERED, session.state());
+    }
+    fixture.step();
+    assertTrue(fixture.relay.sessions().isEmpty());
+  }
+
+  @Test
   void shouldWaitForTheRestOfAMessageWithoutSpinning() {
     try (FrontEndPeer guest = fixture.connect("c0")) {
       final byte[] whole = FrontEndPeer.message(3, new byte[100]);
