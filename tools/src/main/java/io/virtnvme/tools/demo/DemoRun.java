@@ -99,6 +99,9 @@ final class DemoRun extends PairRun {
 
   private int killOnce(final int number, final int pid) {
     final LoadProgress progress = client.progress();
+    // As attentive where nothing happens as at the kill: the two are compared.
+    progress.command(LoadProgress.COMMAND_ATTEND);
+    watchUntil(System.nanoTime() + QUIET_BEFORE_NS);
     progress.kill(pid);
     while (progress.killedNs() == 0) {
       client.check();

@@ -40,6 +40,7 @@ final class LoadClient implements AutoCloseable {
   private long randomState;
   private boolean readingBack;
   private boolean attending;
+  private boolean killing;
   private int nextReadBackBlock;
   private long readBackBlocks;
   private int outstanding;
@@ -106,7 +107,7 @@ final class LoadClient implements AutoCloseable {
           progress.command(LoadProgress.COMMAND_RUN);
           reconnect();
         }
-        attend(progress.command() == LoadProgress.COMMAND_KILL);
+        attend(progress.command());
         step(true);
       }
       drain();
@@ -120,19 +121,24 @@ final class LoadClient implements AutoCloseable {
     return result(message);
   }
 
-  private void attend(final boolean wanted) {
+  private void attend(final long command) {
+    final boolean kill = command == LoadProgress.COMMAND_KILL;
+    final boolean wanted = kill || command == LoadProgress.COMMAND_ATTEND;
     if (wanted && !attending) {
       // Where it is not permitted, the machine's pauses count as the disk's.
       Threads.raiseToFifo(ATTENTIVE_PRIORITY);
-      trigger.arm(progress.victim());
     } else if (!wanted && attending) {
       Threads.dropToNormal();
     }
     attending = wanted;
+    if (kill && !killing) {
+      trigger.arm(progress.victim());
+    }
+    killing = kill;
   }
 
   private void drain() {
-    attend(false);
+    attend(LoadProgress.COMMAND_FINISH);
     while (outstanding > 0) {
       step(false);
     }

@@ -67,12 +67,14 @@ public final class LoadProgress implements AutoCloseable {
    */
   public static final long COMMAND_RECONNECT = 2;
 
-  /**
-   * Kill the victim at a random moment and go on. The client keeps a real-time priority, so that
-   * what else the machine does on its core does not look like a pause of the disk, until the
-   * command is another one: not for longer than some 0.1 s.
-   */
+  /** Kill the victim at a random moment and go on, as attentive as by the next command. */
   public static final long COMMAND_KILL = 3;
+
+  /**
+   * Go on with a real-time priority, so that what else the machine does on the client's core does
+   * not look like a pause of the disk: not for longer than some 0.2 s.
+   */
+  public static final long COMMAND_ATTEND = 4;
 
   public static final long MAGIC = 0x5353455247525056L;
   static final int MAGIC_OFFSET = 0;
