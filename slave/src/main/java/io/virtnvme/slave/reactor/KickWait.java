@@ -51,12 +51,14 @@ final class KickWait implements AutoCloseable {
     if (ring.setup.kickFd() >= 0) {
       epoll.add(ring.setup.kickFd(), Epoll.IN, ring.slot);
     }
+    ring.kickWatched = true;
   }
 
   void unwatch(final Ring ring) {
-    if (ring.setup.kickFd() >= 0) {
+    if (ring.kickWatched && ring.setup.kickFd() >= 0) {
       epoll.remove(ring.setup.kickFd());
     }
+    ring.kickWatched = false;
   }
 
   /**

@@ -170,12 +170,26 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
   }
 
   private void sleep(final long idleNs) {
+    watchKicks();
     final boolean polledOnly = rings.anyPolledOnly();
     if (kicks.sleep(commands, polledOnly ? stepNs(idleNs) : SLEEP_NS_MAX)) {
       lastCycleNs = 0;
     }
     if (!polledOnly) {
       lastWorkNs = System.nanoTime();
+    }
+  }
+
+  /** Here and not at the start of a ring: a guest waits for that one. */
+  private void watchKicks() {
+    for (final Ring ring : rings.started()) {
+      if (!ring.kickWatched && ring.state == Ring.State.RUNNING) {
+        try {
+          kicks.watch(ring);
+        } catch (final SysException e) {
+          fail(ring.setup.sessionId(), "kick descriptor cannot be watched: " + e.getMessage());
+        }
+      }
     }
   }
 
@@ -215,14 +229,6 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
    * thread.
    */
   void start(final Ring ring) {
-    try {
-      kicks.watch(ring);
-    } catch (final SysException e) {
-      discard(ring);
-      events.onSessionFailed(
-          ring.setup.sessionId(), "kick descriptor cannot be watched: " + e.getMessage());
-      return;
-    }
     rings.start(ring);
     ring.state = Ring.State.FENCED;
     ring.completedBeforeCount = ring.agent.completedCount();

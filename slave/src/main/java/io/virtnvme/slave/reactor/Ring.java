@@ -31,6 +31,9 @@ final class Ring {
   final int slot;
   State state = State.FENCED;
 
+  /** Whether a kick of it ends the reactor's sleep. */
+  boolean kickWatched;
+
   /** Called on the control thread when the ring has stopped, with its base or -1. */
   IntConsumer whenStopped;
 

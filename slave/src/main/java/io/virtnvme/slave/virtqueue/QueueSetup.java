@@ -1,9 +1,13 @@
 package io.virtnvme.slave.virtqueue;
 
+import io.virtnvme.ipc.segment.SessionSegment;
+import io.virtnvme.ipc.sys.Pages;
 import io.virtnvme.ipc.virtio.AvailRing;
 import io.virtnvme.ipc.virtio.EventSuppression;
 import io.virtnvme.ipc.virtio.SplitDescriptor;
 import io.virtnvme.ipc.virtio.UsedRing;
+import io.virtnvme.journal.PackedInflight;
+import io.virtnvme.journal.SplitInflight;
 import io.virtnvme.slave.bdev.Bdev;
 import io.virtnvme.slave.bdev.ReactorIo;
 import io.virtnvme.slave.ring.RingAgent;
@@ -119,7 +123,21 @@ public record QueueSetup(
 
   @Override
   public RingAgent makeAgent(final ReactorIo io, final int ringSlot) {
+    populate();
     return new VirtqueueRing(VirtqueueAgent.create(this, bdev.channel(io), ringSlot));
+  }
+
+  /** What a takeover uses at once: a standby has never touched it. */
+  private void populate() {
+    Pages.populate(descriptorAddress, descriptorBytes());
+    Pages.populate(availAddress, availBytes());
+    Pages.populate(usedAddress, usedBytes());
+    Pages.populate(
+        inflightAddress,
+        packed
+            ? PackedInflight.regionLength(inflightQueueSize)
+            : SplitInflight.regionLength(inflightQueueSize));
+    Pages.populate(countersAddress, SessionSegment.QUEUE_LENGTH);
   }
 
   /**

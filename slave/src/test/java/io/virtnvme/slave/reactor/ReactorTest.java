@@ -216,6 +216,22 @@ class ReactorTest implements ReactorEvents {
     }
   }
 
+  @Test
+  void shouldServeOthersWhenAKickDescriptorCannotBeWatched() {
+    try (RingGuest hostile = new RingGuest();
+        RingGuest good = new RingGuest();
+        Reactor sleepy = new Reactor(seatBlock, 0, new UringReactorIo(), this)) {
+      sleepy.start(sleepy.make(hostile.setup(1, disk, hostile.memfd)));
+      sleepy.start(sleepy.make(good.setup(2, disk)));
+      sleepy.idle(0, System.nanoTime());
+      assertEquals(List.of(1L), failedSessions);
+      assertTrue(reasons.get(0).contains("kick descriptor"), reasons.get(0));
+      good.submitRead();
+      assertTrue(sleepy.doWork(System.nanoTime()) > 0);
+      assertTrue(good.driver.poll() != DriverQueue.NONE);
+    }
+  }
+
   /** A disk whose lock somebody else holds until it is opened. */
   private static final class FencedDisk implements Bdev {
     private final Bdev disk;

@@ -42,6 +42,11 @@ final class RingGuest implements AutoCloseable {
   }
 
   QueueSetup setup(final long sessionId, final Bdev bdev) {
+    return setup(sessionId, bdev, kickFd);
+  }
+
+  /** The same, with another descriptor for its kicks. */
+  QueueSetup setup(final long sessionId, final Bdev bdev, final int kick) {
     final GuestMemory memory =
         GuestMemory.of(
             List.of(
@@ -59,7 +64,7 @@ final class RingGuest implements AutoCloseable {
         memory.translate(driver.deviceAreaGuestAddress(), 1),
         -1,
         null,
-        kickFd,
+        kick,
         callFd,
         journal,
         driver.initialBase(),
