@@ -127,9 +127,9 @@ final class NvmeIoHandler {
   /**
    * Checks namespace and blocks without overflow, and sets where the command works.
    *
-   * @param isTransfer whether MDTS holds for it
+   * @param bytesMax the limit that the identify data announces for it: MDTS, VSL or WZSL
    */
-  private int place(final NvmeCommandTask task, final long command, final boolean isTransfer) {
+  private int place(final NvmeCommandTask task, final long command, final int bytesMax) {
     final int answer = selectNamespace(task);
     if (answer != PREPARED) {
       return answer;
@@ -138,7 +138,9 @@ final class NvmeIoHandler {
     final long start = Mem.getLong(command + IoCommand.START_BLOCK_OFFSET);
     final int blocks = IoCommand.blockCount(Mem.getInt(command + IoCommand.BLOCKS_OFFSET));
     final long bytes = (long) blocks << shift;
-    if (isTransfer && bytes > ControllerConfig.TRANSFER_BYTES_MAX) {
+    // Base specification 2.0, 5.17.2.1 (MDTS); NVM command set specification 1.0, 4.1.5.4 (VSL,
+    // WZSL): what is longer is aborted with Invalid Field in Command.
+    if (bytes > bytesMax) {
       return refuse(task, Status.INVALID_FIELD, IoCommand.BLOCKS_OFFSET);
     }
     if (!isInside(task.channel, shift, start, blocks)) {
@@ -156,7 +158,7 @@ final class NvmeIoHandler {
   }
 
   private int transfer(final NvmeCommandTask task, final long command, final int operation) {
-    final int answer = place(task, command, true);
+    final int answer = place(task, command, ControllerConfig.TRANSFER_BYTES_MAX);
     if (answer != PREPARED) {
       return answer;
     }
@@ -178,7 +180,7 @@ final class NvmeIoHandler {
   }
 
   private int writeZeroes(final NvmeCommandTask task, final long command) {
-    final int answer = place(task, command, false);
+    final int answer = place(task, command, ControllerConfig.WRITE_ZEROES_BYTES_MAX);
     if (answer != PREPARED) {
       return answer;
     }
@@ -193,7 +195,7 @@ final class NvmeIoHandler {
   }
 
   private int compare(final NvmeCommandTask task, final long command) {
-    final int answer = place(task, command, true);
+    final int answer = place(task, command, ControllerConfig.TRANSFER_BYTES_MAX);
     if (answer != PREPARED) {
       return answer;
     }
@@ -204,7 +206,7 @@ final class NvmeIoHandler {
   }
 
   private int verify(final NvmeCommandTask task, final long command) {
-    final int answer = place(task, command, false);
+    final int answer = place(task, command, ControllerConfig.WRITE_ZEROES_BYTES_MAX);
     if (answer != PREPARED) {
       return answer;
     }
