@@ -33,6 +33,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.UUID;
 import java.util.concurrent.CompletionStage;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -41,6 +42,10 @@ import org.junit.jupiter.api.Test;
 /** NVMe subsystems in a running master whose slave does what the test says. */
 class MasterNvmfTest extends MasterRig {
   private static final String NQN = "nqn.2024-01.org.virtnvme:d";
+
+  private static final String NGUID = "00112233445566778899aabbccddeeff";
+  private static final String EUI64 = "0123456789abcdef";
+  private static final UUID OTHER_UUID = new UUID(0x1234, 0x5678);
 
   private ControlPlane plane;
   private NvmfControl nvmf;
@@ -167,6 +172,36 @@ class MasterNvmfTest extends MasterRig {
     }
   }
 
+  private static void assertIdentified(final NvmeDescription.Namespace namespace) {
+    assertEquals(NGUID, namespace.nguid());
+    assertEquals(EUI64, namespace.eui64());
+    assertEquals(OTHER_UUID, namespace.uuid());
+  }
+
+  @Test
+  void shouldGiveANamespaceTheIdentifiersThatWereAskedFor() throws IOException {
+    make();
+    create(nullBdev("n1"));
+    create(nullBdev("n2"));
+    final NvmfNamespaceSpec asked = new NvmfNamespaceSpec(3, "n1", OTHER_UUID, NGUID, EUI64);
+    assertEquals(asked, get(nvmf.addNamespace(NQN, asked)));
+    assertEquals(asked, nvmf.subsystems().get(0).subsystem().namespaces().get(1));
+    assertRefused(
+        RpcException.EEXIST,
+        EUI64,
+        nvmf.addNamespace(NQN, new NvmfNamespaceSpec(2, "n2", null, "", EUI64)));
+    try (FrontEndPeer guest = FrontEndPeer.connect(socket)) {
+      final long session = expectSession();
+      assertIdentified(owner.sessions().get(session).description().nvme().namespaces().get(1));
+      owner.die();
+      owner = slave(processes.awaitStart()).hello();
+      final long again = expectSession();
+      assertIdentified(owner.sessions().get(again).description().nvme().namespaces().get(1));
+      owner.takeSeat(0, true);
+      assertTrue(guest.isSilent(0));
+    }
+  }
+
   @Test
   void shouldNotWaitForASlaveThatDies() throws IOException {
     make();
@@ -222,10 +257,16 @@ class MasterNvmfTest extends MasterRig {
     assertRefused(RpcException.EINVAL, "1 to 4", nvmf.addNamespace(NQN, namespace("n1", 5)));
     assertRefused(RpcException.EBUSY, "already", nvmf.addNamespace(NQN, namespace("n0", 2)));
     assertRefused(RpcException.ENODEV, "bdev", nvmf.addNamespace(NQN, namespace("none", 2)));
+    final UUID uuidOf1 = nvmf.subsystems().get(0).subsystem().namespaces().get(0).uuid();
     assertRefused(
-        RpcException.EINVAL,
-        "from the uuid",
-        nvmf.addNamespace(NQN, new NvmfNamespaceSpec(2, "n1", null, "", "0123456789abcdef")));
+        RpcException.EEXIST,
+        uuidOf1.toString(),
+        nvmf.addNamespace(NQN, new NvmfNamespaceSpec(2, "n1", uuidOf1, NGUID, "")));
+    final String nguidOf1 = uuidOf1.toString().replace("-", "");
+    assertRefused(
+        RpcException.EEXIST,
+        nguidOf1,
+        nvmf.addNamespace(NQN, new NvmfNamespaceSpec(2, "n1", null, nguidOf1, "")));
     assertRefused(RpcException.ENODEV, "namespace 2", nvmf.removeNamespace(NQN, 2));
     assertRefused(RpcException.EEXIST, "listens", nvmf.addListener(NQN, listener()));
     assertRefused(

@@ -8,6 +8,7 @@ import io.virtnvme.slave.nvme.ControllerAreaDescriptor;
 import io.virtnvme.slave.nvme.ControllerConfig;
 import io.virtnvme.slave.nvme.DmaMemory;
 import io.virtnvme.slave.nvme.Namespace;
+import io.virtnvme.slave.nvme.NamespaceIds;
 import io.virtnvme.slave.nvme.NamespaceVolume;
 import io.virtnvme.slave.nvme.SessionParts;
 import io.virtnvme.slave.reactor.Seat;
@@ -113,9 +114,17 @@ final class SeatControllers implements NvmeDevices {
                   disk.blockCount(),
                   disk.blockBytes(),
                   disk.readOnly(),
-                  namespace.uuid()),
+                  idsOf(namespace)),
               volume.bdev()));
     }
     return found;
+  }
+
+  private static NamespaceIds idsOf(final NvmeDescription.Namespace namespace) {
+    try {
+      return NamespaceIds.of(namespace.uuid(), namespace.nguid(), namespace.eui64());
+    } catch (final IllegalArgumentException e) {
+      throw new SessionException("namespace " + namespace.nsid() + ": " + e.getMessage(), e);
+    }
   }
 }
