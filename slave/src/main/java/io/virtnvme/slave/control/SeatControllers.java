@@ -75,7 +75,7 @@ final class SeatControllers implements NvmeDevices {
         nvme.mappableDoorbells(),
         nvme.namespaceCountMax(),
         machine.segment(),
-        new DmaMemory(machine.readable(), machine.writable()),
+        new DmaMemory(machine.readable(), machine.writable(), machine.isBusMaster()),
         machine.vectorFds(),
         volumesOf(machine.description()));
   }

@@ -105,6 +105,7 @@ final class ReactorQueues implements SessionQueues, QueueReports {
     }
   }
 
+  /** By the map alone: a driver may enable the controller before the function is a bus master. */
   @Override
   public boolean isReachable(
       final long guestAddress, final long lengthBytes, final boolean forWriting) {
@@ -127,7 +128,7 @@ final class ReactorQueues implements SessionQueues, QueueReports {
         context,
         queue,
         submissions,
-        memory,
+        memory.reachable(),
         vector >= 0 && vector < vectors.length ? vectors[vector] : -1,
         volumes,
         state.shadowDoorbellAddress(),
@@ -280,7 +281,7 @@ final class ReactorQueues implements SessionQueues, QueueReports {
   public void memory(final DmaMemory newMemory, final Runnable whenUnused) {
     memory = newMemory;
     if (!isDoneWithoutSeat(whenUnused)) {
-      reactors.replace(agent -> agent.memory(newMemory), whenUnused);
+      reactors.replace(agent -> agent.memory(newMemory.reachable()), whenUnused);
     }
   }
 

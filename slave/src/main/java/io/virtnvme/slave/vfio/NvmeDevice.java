@@ -47,8 +47,16 @@ public interface NvmeDevice {
   /**
    * Gives a new memory map and new eventfds, one per vector or -1; calls back when no reactor uses
    * the old ones.
+   *
+   * @param isBusMaster false: no queue is processed and nothing of the map is touched, until an
+   *     update says true again
    */
-  void update(GuestMemory readable, GuestMemory writable, int[] vectorFds, Runnable whenDone);
+  void update(
+      GuestMemory readable,
+      GuestMemory writable,
+      boolean isBusMaster,
+      int[] vectorFds,
+      Runnable whenDone);
 
   /**
    * The namespaces are these now, or have other lengths; calls back when no request runs on one

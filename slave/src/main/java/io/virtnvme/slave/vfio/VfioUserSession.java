@@ -113,7 +113,12 @@ public final class VfioUserSession implements FrontEndDevice {
       mapped.putFds(table);
       if (device != null) {
         // Prepared queues of the record before are not started any more: a newer one exists.
-        device.update(mapped.readable(), mapped.writable(), vectorFds(table), () -> {});
+        device.update(
+            mapped.readable(),
+            mapped.writable(),
+            loaded.config().isBusMaster(),
+            vectorFds(table),
+            () -> {});
       }
       keepOnly(table, mapped, newFds);
       state = loaded;
@@ -178,6 +183,7 @@ public final class VfioUserSession implements FrontEndDevice {
         memory.doorbellsAddress(),
         memory.readable(),
         memory.writable(),
+        state.config().isBusMaster(),
         vectorFds(fds));
   }
 
@@ -340,14 +346,16 @@ public final class VfioUserSession implements FrontEndDevice {
 
   private void updateDevice(final Step step, final Runnable next) {
     final int[] vectors = vectorFds(step.table());
+    final boolean isBusMaster = step.change().state().config().isBusMaster();
     final boolean same =
         step.mapped().readable() == memory.readable()
             && step.mapped().writable() == memory.writable()
+            && isBusMaster == state.config().isBusMaster()
             && Arrays.equals(vectors, vectorFds(fds));
     if (device == null || same) {
       next.run();
     } else {
-      device.update(step.mapped().readable(), step.mapped().writable(), vectors, next);
+      device.update(step.mapped().readable(), step.mapped().writable(), isBusMaster, vectors, next);
     }
   }
 
