@@ -56,7 +56,7 @@ final class SeatControllers implements NvmeDevices {
       throw new SessionException("session " + machine.sessionId() + ": " + problem);
     }
     final ControllerDevice device =
-        new ControllerDevice(machine, config(machine), area, seat, this::volumesOf);
+        new ControllerDevice(machine, config(machine), area, seat, now -> volumesOf(machine, now));
     device.queues(seat.queues(parts(machine, area), device));
     return device;
   }
@@ -77,7 +77,7 @@ final class SeatControllers implements NvmeDevices {
         machine.segment(),
         new DmaMemory(machine.readable(), machine.writable(), machine.isBusMaster()),
         machine.vectorFds(),
-        volumesOf(machine.description()));
+        volumesOf(machine, machine.description()));
   }
 
   private static ControllerConfig config(final NvmeMachine machine) {
@@ -95,7 +95,8 @@ final class SeatControllers implements NvmeDevices {
         Math.min(nvme.namespaceCountMax(), ControllerConfig.NAMESPACE_ID_LIMIT));
   }
 
-  private List<NamespaceVolume> volumesOf(final SessionDescription description) {
+  private List<NamespaceVolume> volumesOf(
+      final NvmeMachine machine, final SessionDescription description) {
     final List<NamespaceVolume> found = new ArrayList<>();
     for (final NvmeDescription.Namespace namespace : description.nvme().namespaces()) {
       final Volumes.Volume volume = volumes.get(namespace.bdevId());
@@ -115,7 +116,8 @@ final class SeatControllers implements NvmeDevices {
                   disk.blockBytes(),
                   disk.readOnly(),
                   idsOf(namespace)),
-              volume.bdev()));
+              volume.bdev(),
+              machine.segment().diskCounters(namespace.bdevId())));
     }
     return found;
   }

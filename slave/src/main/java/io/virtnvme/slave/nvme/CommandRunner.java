@@ -37,6 +37,10 @@ final class CommandRunner {
   private final NvmeCommandTask ownFlush = new NvmeCommandTask(null, 0);
   private NvmeCommandTask[] deferred = new NvmeCommandTask[1];
   private boolean isBusMaster;
+
+  /** Those that count something which is yet to be added, as a list. */
+  private DiskCounters counted;
+
   private int deferredFirst;
   private int deferredCount;
   private int executingCount;
@@ -238,7 +242,7 @@ final class CommandRunner {
         task.state = State.PREPARED;
         return false;
       }
-      if (!steps.onStepEnd(task, answer)) {
+      if (!onStepEnd(task, answer)) {
         finish(task);
         return true;
       }
@@ -270,7 +274,7 @@ final class CommandRunner {
   void onIoEnd(final NvmeCommandTask task, final int result) {
     switch (task.state) {
       case SUBMITTED, SUBMITTING -> {
-        if (!steps.onStepEnd(task, result)) {
+        if (!onStepEnd(task, result)) {
           finish(task);
           return;
         }
@@ -287,6 +291,20 @@ final class CommandRunner {
     }
   }
 
+  /** As {@link CommandSteps#onStepEnd}; a driver's flush of all namespaces counts for each. */
+  private boolean onStepEnd(final NvmeCommandTask task, final int result) {
+    if (task.work == NvmeCommandTask.Work.FLUSH_ALL
+        && task.ring != null
+        && result == BlockChannel.DONE) {
+      final DiskCounters counters = handler.flushCounters(task);
+      if (counters != null) {
+        counters.onFlush();
+        list(counters);
+      }
+    }
+    return steps.onStepEnd(task, result);
+  }
+
   /** An ended command becomes ready to be posted. */
   private void finish(final NvmeCommandTask task) {
     release(task);
@@ -297,11 +315,34 @@ final class CommandRunner {
       return;
     }
     CommandSteps.count(task, task.ring.counters(), nowNs);
+    if (task.counters != null) {
+      CommandSteps.count(task, task.counters, nowNs);
+      list(task.counters);
+    }
     task.ring.executingCount--;
     task.state = State.DONE;
     completion.addDone(task);
     if (task.status != Status.SUCCESS && !task.ring.isReporting) {
       report(task);
+    }
+  }
+
+  private void list(final DiskCounters counters) {
+    if (!counters.isListed) {
+      counters.isListed = true;
+      counters.next = counted;
+      counted = counters;
+    }
+  }
+
+  /** Adds what was counted for namespaces; before the queues' counters, see the session segment. */
+  void addDiskCounters() {
+    while (counted != null) {
+      final DiskCounters counters = counted;
+      counted = counters.next;
+      counters.next = null;
+      counters.isListed = false;
+      counters.add();
     }
   }
 

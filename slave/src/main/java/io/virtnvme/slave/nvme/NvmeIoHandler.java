@@ -67,6 +67,7 @@ final class NvmeIoHandler {
     task.doneBytes = 0;
     task.step = 0;
     task.location = CommandError.NO_LOCATION;
+    task.counters = null;
     if (SubmissionEntry.fused(dword0) != 0) {
       return refuse(task, Status.INVALID_FIELD, SubmissionEntry.FLAGS_OFFSET);
     }
@@ -98,6 +99,7 @@ final class NvmeIoHandler {
     }
     task.channel = namespaces.channel(id);
     task.blockShift = namespaces.blockShift(id);
+    task.counters = namespaces.counters(id);
     // Base specification 2.0, 3.2.1.2: an inactive namespace.
     return task.channel == null
         ? refuse(task, Status.INVALID_FIELD, SubmissionEntry.NAMESPACE_ID_OFFSET)
@@ -117,6 +119,11 @@ final class NvmeIoHandler {
   /** The id of the namespace that a flush of all of them turns to next, or 0. */
   int nextToFlush(final NvmeCommandTask task) {
     return namespaces.nextActive(task.step + 1);
+  }
+
+  /** The counters of the namespace that a flush of all of them is at. */
+  DiskCounters flushCounters(final NvmeCommandTask task) {
+    return namespaces.counters(task.step);
   }
 
   /** The disk that a flush of all namespaces is at, or null when it is gone by now. */

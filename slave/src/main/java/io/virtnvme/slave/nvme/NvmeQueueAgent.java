@@ -183,6 +183,7 @@ public final class NvmeQueueAgent implements RingAgent {
   public int flush() {
     final int count = completion.post();
     final boolean interrupted = completion.interrupt();
+    runner.addDiskCounters();
     for (final SubmissionRing ring : rings) {
       if (ring != null) {
         if (interrupted) {

@@ -8,6 +8,7 @@ import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.segment.SessionSegment.QueueCounter;
 import io.virtnvme.ipc.sys.Errno;
 import io.virtnvme.slave.bdev.BlockChannel;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.AfterEach;
@@ -283,6 +284,47 @@ class NvmeCommandTest {
     assertEquals(0x4020, rig.run(command(WRITE_ZEROES).blocks(0, 1)));
     assertEquals(0x4020, rig.run(command(DSM).prps(rig.guestData, 0).dword(11, 4)));
     assertEquals(0, rig.run(transfer(READ, 0, 1)));
+  }
+
+  @Test
+  void shouldCountForEachNamespaceWhatWasDoneOnIt() {
+    final long counters = Mem.allocate(3 * 128);
+    Mem.fill(counters, 3 * 128, (byte) 0);
+    final List<NamespaceVolume> volumes = new ArrayList<>();
+    for (final int id : new int[] {1, 2, 5}) {
+      final long address = counters + volumes.size() * 128L;
+      volumes.add(new NamespaceVolume(NvmeRig.volume(id, rig.disk).namespace(), rig.disk, address));
+    }
+    rig.agent.volumes(volumes);
+    assertEquals(0, rig.run(transfer(READ, 0, 8)));
+    assertEquals(0, rig.run(new TestCommand(WRITE, 1, 2).prps(rig.guestData, 0).blocks(0, 2)));
+    assertEquals(0, rig.run(new TestCommand(WRITE_ZEROES, 1, 2).blocks(0, 4)));
+    assertEquals(0x4080, rig.run(new TestCommand(VERIFY, 1, 2).blocks(4096, 1)));
+    assertEquals(0x4002, rig.run(new TestCommand(READ, 1, 3)));
+    assertEquals(0, rig.run(new TestCommand(FLUSH, 1, 5)));
+    assertEquals(0, rig.run(new TestCommand(FLUSH, 1, -1)));
+    putRange(0, 3, 0);
+    assertEquals(0, rig.run(new TestCommand(DSM, 1, 5).prps(rig.guestData, 0).dword(11, 4)));
+    // A namespace that has gone keeps what was counted for it.
+    rig.agent.volumes(volumes.subList(0, 1));
+    assertEquals(0, rig.run(transfer(READ, 0, 8)));
+    final QueueCounter[] shown = {
+      QueueCounter.READ_OPS, QueueCounter.READ_BYTES, QueueCounter.WRITE_OPS,
+      QueueCounter.WRITE_BYTES, QueueCounter.FLUSH_OPS, QueueCounter.UNMAP_OPS,
+      QueueCounter.UNMAP_BYTES, QueueCounter.ERRORS
+    };
+    final long[][] expected = {
+      {2, 8192, 0, 0, 1, 0, 0, 0}, {0, 0, 2, 3072, 1, 0, 0, 1}, {0, 0, 0, 0, 2, 1, 1536, 0}
+    };
+    for (int i = 0; i < expected.length; i++) {
+      for (int j = 0; j < shown.length; j++) {
+        assertEquals(
+            expected[i][j],
+            Mem.getLong(counters + i * 128L + shown[j].offsetBytes()),
+            shown[j] + " of volume " + i);
+      }
+    }
+    Mem.free(counters);
   }
 
   @Test
