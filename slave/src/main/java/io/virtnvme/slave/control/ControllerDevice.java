@@ -158,6 +158,13 @@ final class ControllerDevice implements NvmeDevice, QueueEvents {
   }
 
   @Override
+  public void fail(final String reason) {
+    if (!stopped) {
+      hear(() -> controller.fail(reason));
+    }
+  }
+
+  @Override
   public void stop(final Runnable whenStopped) {
     stopped = true;
     queues.stopAll(whenStopped);

@@ -145,7 +145,9 @@ final class ReactorQueues implements SessionQueues, QueueReports {
     final List<RingSetup> setups = new ArrayList<>();
     if (image != null) {
       final ControllerState state = ControllerImage.decode(image);
-      for (final CompletionQueue queue : state.completionQueues()) {
+      // After a fatal error no queue runs until a reset.
+      final List<CompletionQueue> running = state.isFatal() ? List.of() : state.completionQueues();
+      for (final CompletionQueue queue : running) {
         setups.add(setup(queue, state, tableVersion));
       }
     }

@@ -64,6 +64,12 @@ public interface NvmeDevice {
    */
   void namespaces(SessionDescription now, Runnable whenDone);
 
+  /**
+   * A reactor does not trust the queues any more: the controller goes to its fatal status, and the
+   * session goes on. May come before {@link #resume}.
+   */
+  void fail(String reason);
+
   /** Stops every queue and keeps the journal; calls back when no reactor touches anything of it. */
   void stop(Runnable whenStopped);
 }

@@ -109,7 +109,7 @@ public final class VfioUserSession implements FrontEndDevice {
               : VfioRecord.decode(newRecord, vectorCount);
       final int[] table =
           SlotTable.of(loaded.slots(), VfioSlots.COUNT, VfioSlots::name, slots, newFds);
-      final VfioMemory mapped = VfioMemory.map(loaded, table, devices.areaLength(), memory);
+      final VfioMemory mapped = VfioMemory.map(loaded, table, devices.areaLength(), memory, true);
       mapped.putFds(table);
       if (device != null) {
         // Prepared queues of the record before are not started any more: a newer one exists.
@@ -250,7 +250,7 @@ public final class VfioUserSession implements FrontEndDevice {
         table[VfioSlots.AREA] = newFds[1];
       }
       SlotTable.clearExcept(table, change.state().slots());
-      mapped = VfioMemory.map(change.state(), table, devices.areaLength(), memory);
+      mapped = VfioMemory.map(change.state(), table, devices.areaLength(), memory, false);
       mapped.putFds(table);
       if (newFds.length > 0) {
         devices.format(mapped.areaAddress(), id);
@@ -498,6 +498,16 @@ public final class VfioUserSession implements FrontEndDevice {
     } else {
       device.namespaces(now, whenDone);
     }
+  }
+
+  /** The controller has a status for that; the connection is the device itself, and stays. */
+  @Override
+  public boolean goesOnWithoutRings(final String reason) {
+    if (device == null) {
+      return false;
+    }
+    device.fail(reason);
+    return true;
   }
 
   @Override

@@ -322,6 +322,33 @@ class NvmeSessionTest {
   }
 
   @Test
+  void shouldNotRunTheQueuesOfAFatalController() {
+    bringUp();
+    final SessionRig.Slave standby = rig.new Slave();
+    standby.prepare();
+    rig.slave.controller.fail("test");
+    rig.awaitStatus(2, 2);
+    steps(20);
+    assertEquals(0, rig.slave.seat.ringCount());
+    rig.submit(1, read(0, 20));
+    final int before = rig.disk.submitCount;
+    // What was prepared before is out of date, what is prepared now is nothing.
+    rig.replace(standby, random);
+    steps(20);
+    assertEquals(0, rig.slave.seat.ringCount());
+    final SessionRig.Slave next = rig.new Slave();
+    next.prepare();
+    rig.replace(next, random);
+    steps(20);
+    assertEquals(3, rig.status());
+    assertEquals(before, rig.disk.submitCount);
+    rig.disable();
+    assertEquals(0, rig.status());
+    bringUp();
+    assertEquals(0, rig.run(2, read(1, 20)).status());
+  }
+
+  @Test
   void shouldFailTheControllerWhenAJournalIsDamaged() {
     bringUp();
     Mem.putInt(rig.area.sqJournalAddress(2) + 4, 99);

@@ -132,6 +132,11 @@ final class FakeNvmeDevices implements NvmeDevices {
     }
 
     @Override
+    public void fail(final String reason) {
+      calls.add("fail " + reason);
+    }
+
+    @Override
     public void stop(final Runnable whenStopped) {
       calls.add("stop");
       done(whenStopped);

@@ -557,6 +557,30 @@ class VfioUserSessionTest {
   }
 
   @Test
+  void shouldBeTakenOverWhenItsMemoryWasCutShort() {
+    fixture.negotiate();
+    fixture.ask(fixture.map(0x10_0000, MIB, 0, READ_WRITE), memory);
+    Fds.truncate(memory, 0);
+    try (VfioFixture successor = fixture.successor()) {
+      successor.session.startRings();
+      assertTrue(successor.devices.readable.isCutShort(), "whoever touches it meets a fault");
+      successor.refused(Errno.EINVAL, successor.map(0x40_0000, MIB, 0, READ_WRITE), memory);
+      successor.ask(successor.unmap(0x10_0000, MIB, 0));
+      assertEquals(0, successor.devices.readable.translate(0x10_0000, 1));
+    }
+  }
+
+  @Test
+  void shouldGoOnWhenItsQueuesCannotBeTrusted() {
+    assertFalse(fixture.session.goesOnWithoutRings("test"), "there is no controller yet");
+    fixture.negotiate();
+    fixture.devices.calls.clear();
+    assertTrue(fixture.session.goesOnWithoutRings("test"));
+    assertEquals(List.of("fail test"), fixture.devices.calls);
+    assertEquals(0, fixture.readNumber(PciRegion.CONFIG, 4, 2));
+  }
+
+  @Test
   void shouldRefuseWhatIsNotOffered() {
     fixture.negotiate();
     fixture.refused(
