@@ -7,9 +7,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.virtnvme.ipc.memory.LittleEndian;
 import io.virtnvme.ipc.nvme.ControllerRegisters;
+import io.virtnvme.ipc.nvme.Doorbells;
 import io.virtnvme.ipc.nvme.client.NvmeClient;
 import io.virtnvme.ipc.nvme.client.NvmeClientConfig;
 import io.virtnvme.ipc.sys.Errno;
+import io.virtnvme.ipc.sys.Fds;
+import io.virtnvme.ipc.sys.Memfd;
+import io.virtnvme.ipc.vfiouser.PciCommand;
 import io.virtnvme.ipc.vfiouser.PciRegion;
 import io.virtnvme.ipc.vfiouser.RegionAccess;
 import io.virtnvme.ipc.vfiouser.VfioUserClient;
@@ -138,6 +142,44 @@ class NvmeBadFrontEndTest {
         final long value = random.nextBoolean() ? random.nextLong() : random.nextInt(16);
         client.write(PciRegion.BAR0, offset, width, value);
         client.read(PciRegion.BAR0, random.nextInt(0x4000 - 8), 8);
+      }
+    }
+    awaitNobodyConnected();
+  }
+
+  private static void enable(final VfioUserClient client) {
+    client.write(PciRegion.BAR0, ControllerRegisters.AQA_OFFSET, 4, 31 << 16 | 31);
+    client.write(PciRegion.BAR0, ControllerRegisters.ASQ_OFFSET, 8, 0x10_0000);
+    client.write(PciRegion.BAR0, ControllerRegisters.ACQ_OFFSET, 8, 0x10_1000);
+    client.write(PciRegion.BAR0, ControllerRegisters.CC_OFFSET, 4, 0x0046_0001);
+  }
+
+  private static void awaitStatus(final VfioUserClient client, final int mask, final int value) {
+    Waiting.until(
+        "CSTS is " + value,
+        RawFrontEnd.LIMIT,
+        () -> (client.read(PciRegion.BAR0, ControllerRegisters.CSTS_OFFSET, 4) & mask) == value);
+  }
+
+  /** Its controller is fatal until a reset; the connection, which is the device, stays. */
+  @Test
+  void shouldKeepTheConnectionOfAFrontEndThatCutsItsMemoryShort() {
+    try (VfioUserClient client = connect()) {
+      client.negotiate();
+      client.write(
+          PciRegion.CONFIG, PciCommand.OFFSET, 2, PciCommand.MEMORY_SPACE | PciCommand.BUS_MASTER);
+      for (int round = 0; round < 3; round++) {
+        final int memory = Memfd.create("cut", 0x1_0000);
+        client.mapDma(memory, 0, 0x10_0000, 0x1_0000);
+        enable(client);
+        awaitStatus(client, 3, 1);
+        Fds.truncate(memory, 0);
+        client.write(PciRegion.BAR0, Doorbells.BASE_OFFSET, 4, 1);
+        awaitStatus(client, 3, 3);
+        client.unmapDma(0x10_0000, 0x1_0000);
+        client.write(PciRegion.BAR0, ControllerRegisters.CC_OFFSET, 4, 0);
+        awaitStatus(client, 3, 0);
+        Fds.close(memory);
       }
     }
     awaitNobodyConnected();

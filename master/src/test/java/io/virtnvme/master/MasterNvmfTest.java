@@ -11,10 +11,13 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.relay.NvmeDescription;
 import io.virtnvme.ipc.relay.RelayMessageType;
 import io.virtnvme.ipc.relay.RelayReader;
 import io.virtnvme.ipc.relay.SessionDescription;
+import io.virtnvme.ipc.segment.SessionSegment;
+import io.virtnvme.ipc.segment.SessionSegment.QueueCounter;
 import io.virtnvme.ipc.vfiouser.VfioUserCommand;
 import io.virtnvme.ipc.vfiouser.VfioUserMessage;
 import io.virtnvme.master.relay.FrontEndPeer;
@@ -22,6 +25,7 @@ import io.virtnvme.master.rpc.BdevInfo;
 import io.virtnvme.master.rpc.BdevKind;
 import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.ControlPlane;
+import io.virtnvme.master.rpc.IoStat;
 import io.virtnvme.master.rpc.NvmfControl;
 import io.virtnvme.master.rpc.NvmfListenerSpec;
 import io.virtnvme.master.rpc.NvmfNamespaceSpec;
@@ -33,6 +37,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.UUID;
 import java.util.concurrent.CompletionStage;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -41,6 +46,10 @@ import org.junit.jupiter.api.Test;
 /** NVMe subsystems in a running master whose slave does what the test says. */
 class MasterNvmfTest extends MasterRig {
   private static final String NQN = "nqn.2024-01.org.virtnvme:d";
+
+  private static final String NGUID = "00112233445566778899aabbccddeeff";
+  private static final String EUI64 = "0123456789abcdef";
+  private static final UUID OTHER_UUID = new UUID(0x1234, 0x5678);
 
   private ControlPlane plane;
   private NvmfControl nvmf;
@@ -167,6 +176,89 @@ class MasterNvmfTest extends MasterRig {
     }
   }
 
+  private static void assertIdentified(final NvmeDescription.Namespace namespace) {
+    assertEquals(NGUID, namespace.nguid());
+    assertEquals(EUI64, namespace.eui64());
+    assertEquals(OTHER_UUID, namespace.uuid());
+  }
+
+  @Test
+  void shouldGiveANamespaceTheIdentifiersThatWereAskedFor() throws IOException {
+    make();
+    create(nullBdev("n1"));
+    create(nullBdev("n2"));
+    final NvmfNamespaceSpec asked = new NvmfNamespaceSpec(3, "n1", OTHER_UUID, NGUID, EUI64);
+    assertEquals(asked, get(nvmf.addNamespace(NQN, asked)));
+    assertEquals(asked, nvmf.subsystems().get(0).subsystem().namespaces().get(1));
+    assertRefused(
+        RpcException.EEXIST,
+        EUI64,
+        nvmf.addNamespace(NQN, new NvmfNamespaceSpec(2, "n2", null, "", EUI64)));
+    try (FrontEndPeer guest = FrontEndPeer.connect(socket)) {
+      final long session = expectSession();
+      assertIdentified(owner.sessions().get(session).description().nvme().namespaces().get(1));
+      owner.die();
+      owner = slave(processes.awaitStart()).hello();
+      final long again = expectSession();
+      assertIdentified(owner.sessions().get(again).description().nvme().namespaces().get(1));
+      owner.takeSeat(0, true);
+      assertTrue(guest.isSilent(0));
+    }
+  }
+
+  private static void count(final long address, final long readOps, final long errors) {
+    Mem.putLong(address + QueueCounter.READ_OPS.offsetBytes(), readOps);
+    Mem.putLong(address + QueueCounter.READ_BYTES.offsetBytes(), readOps * 512);
+    Mem.putLong(address + QueueCounter.ERRORS.offsetBytes(), errors);
+  }
+
+  private void assertIo(final String bdev, final long readOps, final long errors) {
+    final IoStat stat = get(plane.ioStats(List.of(bdev))).get(0);
+    assertEquals(readOps, stat.readOps(), bdev);
+    assertEquals(readOps * 512, stat.bytesRead(), bdev);
+    assertEquals(errors, stat.errors(), bdev);
+  }
+
+  @Test
+  void shouldCountTheIoOfEachNamespaceForItsBdev() throws IOException {
+    make();
+    create(nullBdev("n1"));
+    create(nullBdev("n2"));
+    get(nvmf.addNamespace(NQN, namespace("n1", 2)));
+    final long id;
+    try (FrontEndPeer guest = FrontEndPeer.connect(socket)) {
+      id = expectSession();
+      final List<NvmeDescription.Namespace> before =
+          owner.sessions().get(id).description().nvme().namespaces();
+      try (SessionSegment segment = SessionSegment.open(owner.segments(), id)) {
+        final CompletionStage<NvmfNamespaceSpec> added = nvmf.addNamespace(NQN, namespace("n2", 0));
+        final List<NvmeDescription.Namespace> now = answerNamespaces();
+        get(added);
+        count(segment.diskCounters(before.get(0).bdevId()), 10, 1);
+        count(segment.diskCounters(before.get(1).bdevId()), 20, 0);
+        count(segment.diskCounters(now.get(2).bdevId()), 30, 0);
+        // Two of the errors had no namespace; the reads of a cycle are not added yet.
+        count(segment.queueCounters(3), 59, 3);
+        assertIo("n0", 10, 3);
+        assertIo("n1", 20, 0);
+        assertIo("n2", 30, 0);
+        // What a slave that does not count for namespaces does is the first one's, and stays.
+        count(segment.queueCounters(3), 65, 3);
+        assertIo("n0", 15, 3);
+        count(segment.diskCounters(before.get(1).bdevId()), 23, 0);
+        assertIo("n0", 15, 3);
+        assertIo("n1", 23, 0);
+      }
+      assertTrue(guest.isSilent(0));
+    }
+    owner.expect(RelayMessageType.SESSION_CLOSE);
+    owner.closed(id);
+    await().until(() -> nvmf.subsystems().get(0).controllers().isEmpty());
+    assertIo("n0", 15, 3);
+    assertIo("n1", 23, 0);
+    assertIo("n2", 30, 0);
+  }
+
   @Test
   void shouldNotWaitForASlaveThatDies() throws IOException {
     make();
@@ -222,10 +314,16 @@ class MasterNvmfTest extends MasterRig {
     assertRefused(RpcException.EINVAL, "1 to 4", nvmf.addNamespace(NQN, namespace("n1", 5)));
     assertRefused(RpcException.EBUSY, "already", nvmf.addNamespace(NQN, namespace("n0", 2)));
     assertRefused(RpcException.ENODEV, "bdev", nvmf.addNamespace(NQN, namespace("none", 2)));
+    final UUID uuidOf1 = nvmf.subsystems().get(0).subsystem().namespaces().get(0).uuid();
     assertRefused(
-        RpcException.EINVAL,
-        "from the uuid",
-        nvmf.addNamespace(NQN, new NvmfNamespaceSpec(2, "n1", null, "", "0123456789abcdef")));
+        RpcException.EEXIST,
+        uuidOf1.toString(),
+        nvmf.addNamespace(NQN, new NvmfNamespaceSpec(2, "n1", uuidOf1, NGUID, "")));
+    final String nguidOf1 = uuidOf1.toString().replace("-", "");
+    assertRefused(
+        RpcException.EEXIST,
+        nguidOf1,
+        nvmf.addNamespace(NQN, new NvmfNamespaceSpec(2, "n1", null, nguidOf1, "")));
     assertRefused(RpcException.ENODEV, "namespace 2", nvmf.removeNamespace(NQN, 2));
     assertRefused(RpcException.EEXIST, "listens", nvmf.addListener(NQN, listener()));
     assertRefused(

@@ -22,6 +22,7 @@ public final class FrontEndSession {
   private SessionDescription description;
   private final int fd;
   private final SessionSegment segment;
+  private final SessionIo io;
   private final Map<Integer, Integer> slots = new TreeMap<>();
   private SessionState state;
   private long recordVersion;
@@ -41,7 +42,9 @@ public final class FrontEndSession {
     this.description = description;
     this.fd = fd;
     this.segment = segment;
+    this.io = new SessionIo(segment);
     this.state = state;
+    io.claim(description);
   }
 
   public long id() {
@@ -54,6 +57,7 @@ public final class FrontEndSession {
 
   /** The controller's namespaces are others now. */
   public void description(final SessionDescription newDescription) {
+    io.claim(newDescription);
     description = newDescription;
   }
 
@@ -67,6 +71,11 @@ public final class FrontEndSession {
 
   public SessionSegment segment() {
     return segment;
+  }
+
+  /** Adds what its guest did on one disk, whether it serves that or not. */
+  public void addIo(final long bdevId, final Map<QueueCounter, Long> sums) {
+    io.add(description, bdevId, sums);
   }
 
   public long recordVersion() {

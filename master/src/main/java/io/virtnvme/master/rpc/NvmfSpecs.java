@@ -238,7 +238,8 @@ public final class NvmfSpecs {
         || !value.chars().allMatch(c -> "0123456789abcdef".indexOf(c) >= 0)) {
       throw params.invalid(name, digits + " hexadecimal digits");
     }
-    return value;
+    // To a guest 0 says that there is none; SPDK takes it for none given.
+    return value.chars().allMatch(c -> c == '0') ? "" : value;
   }
 
   /** The identifier that a namespace has if it was given none. */

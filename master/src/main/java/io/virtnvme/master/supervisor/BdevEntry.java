@@ -1,8 +1,8 @@
 package io.virtnvme.master.supervisor;
 
 import io.virtnvme.ipc.relay.BdevDescription;
-import io.virtnvme.ipc.segment.SessionSegment;
 import io.virtnvme.ipc.segment.SessionSegment.QueueCounter;
+import io.virtnvme.master.relay.FrontEndSession;
 import io.virtnvme.master.rpc.BdevKind;
 import io.virtnvme.master.rpc.BdevMethod;
 import io.virtnvme.master.rpc.BdevSpec;
@@ -122,20 +122,15 @@ final class BdevEntry {
     return description.blockCount() > 0;
   }
 
-  void addEnded(final SessionSegment segment) {
-    add(ended, segment);
+  /** A session is over, which may have served it. */
+  void addEnded(final FrontEndSession session) {
+    session.addIo(id, ended);
   }
 
-  private static void add(final Map<QueueCounter, Long> sums, final SessionSegment segment) {
-    for (final QueueCounter counter : QueueCounter.values()) {
-      sums.merge(counter, segment.sum(counter), Long::sum);
-    }
-  }
-
-  IoStat ioStat(final Iterable<SessionSegment> live) {
+  IoStat ioStat(final Iterable<FrontEndSession> live) {
     final Map<QueueCounter, Long> sums = new EnumMap<>(ended);
-    for (final SessionSegment segment : live) {
-      add(sums, segment);
+    for (final FrontEndSession session : live) {
+      session.addIo(id, sums);
     }
     return new IoStat(
         name(),

@@ -1,6 +1,5 @@
 package io.virtnvme.master.supervisor;
 
-import io.virtnvme.ipc.segment.SessionSegment;
 import io.virtnvme.master.relay.FrontEndSession;
 import io.virtnvme.master.rpc.BdevInfo;
 import io.virtnvme.master.rpc.BdevKind;
@@ -196,13 +195,7 @@ public final class ConductorControlPlane implements ControlPlane {
     }
     final List<IoStat> stats = new ArrayList<>();
     for (final BdevEntry entry : entries) {
-      final List<SessionSegment> live = new ArrayList<>();
-      for (final FrontEndSession session : supervisor.relay().sessions()) {
-        if (session.description().bdevId() == entry.id()) {
-          live.add(session.segment());
-        }
-      }
-      stats.add(entry.ioStat(live));
+      stats.add(entry.ioStat(supervisor.relay().sessions()));
     }
     return stats;
   }

@@ -173,10 +173,7 @@ final class Sharing implements SlaveSide {
   @Override
   public void onEnded(final FrontEndSession session) {
     onSessionEnded.accept(session);
-    final BdevEntry bdev = bdevs.bdev(session.description().bdevId());
-    if (bdev != null) {
-      bdev.addEnded(session.segment());
-    }
+    bdevs.all().forEach(bdev -> bdev.addEnded(session));
   }
 
   void onAnswer(final Slave slave, final RelayReader message) {

@@ -27,6 +27,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.Function;
 import java.util.function.Predicate;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -174,17 +175,36 @@ final class Subsystems {
               + " already; remove it first");
     }
     final UUID uuid = asked.uuid() == null ? bdev.spec().uuid() : asked.uuid();
-    final String nguid = NvmfSpecs.nguidOf(uuid);
-    if ((!asked.nguid().isEmpty() && !asked.nguid().equals(nguid)) || !asked.eui64().isEmpty()) {
-      throw new RpcException(
-          RpcException.EINVAL,
-          "controllers make nguid and eui64 from the uuid "
-              + uuid
-              + "; leave both out (or give nguid="
-              + nguid
-              + ")");
+    final String nguid = asked.nguid().isEmpty() ? NvmfSpecs.nguidOf(uuid) : asked.nguid();
+    requireUnique(subsystem, "uuid", uuid.toString(), spec -> spec.uuid().toString());
+    requireUnique(subsystem, "nguid", nguid, NvmfNamespaceSpec::nguid);
+    if (!asked.eui64().isEmpty()) {
+      requireUnique(subsystem, "eui64", asked.eui64(), NvmfNamespaceSpec::eui64);
     }
-    return new NvmfNamespaceSpec(nsid, bdev.name(), uuid, nguid, "");
+    return new NvmfNamespaceSpec(nsid, bdev.name(), uuid, nguid, asked.eui64());
+  }
+
+  /** A guest that finds an identifier twice in a subsystem takes one disk for the other. */
+  private static void requireUnique(
+      final Subsystem subsystem,
+      final String what,
+      final String value,
+      final Function<NvmfNamespaceSpec, String> of) {
+    for (final Subsystem.Namespace namespace : subsystem.namespaces().values()) {
+      if (of.apply(namespace.spec()).equals(value)) {
+        throw new RpcException(
+            RpcException.EEXIST,
+            "namespace "
+                + namespace.spec().nsid()
+                + " of "
+                + subsystem.nqn()
+                + " has the "
+                + what
+                + " "
+                + value
+                + "; choose another one");
+      }
+    }
   }
 
   /** Brings bdev and subsystem to one seat, by moving whichever of them nobody uses yet. */

@@ -134,9 +134,11 @@ final class ControllerDevice implements NvmeDevice, QueueEvents {
   public void update(
       final GuestMemory readable,
       final GuestMemory writable,
+      final boolean isBusMaster,
       final int[] vectorFds,
       final Runnable whenDone) {
-    queues.memory(new DmaMemory(readable, writable), () -> queues.vectors(vectorFds, whenDone));
+    queues.memory(
+        new DmaMemory(readable, writable, isBusMaster), () -> queues.vectors(vectorFds, whenDone));
   }
 
   /** The queues first: the guest must find a namespace that it hears of, and none that is gone. */
@@ -152,6 +154,13 @@ final class ControllerDevice implements NvmeDevice, QueueEvents {
       whenDone.run();
     } else {
       controller.namespaces(namespaces, whenDone);
+    }
+  }
+
+  @Override
+  public void fail(final String reason) {
+    if (!stopped) {
+      hear(() -> controller.fail(reason));
     }
   }
 

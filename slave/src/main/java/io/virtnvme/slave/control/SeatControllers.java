@@ -8,6 +8,7 @@ import io.virtnvme.slave.nvme.ControllerAreaDescriptor;
 import io.virtnvme.slave.nvme.ControllerConfig;
 import io.virtnvme.slave.nvme.DmaMemory;
 import io.virtnvme.slave.nvme.Namespace;
+import io.virtnvme.slave.nvme.NamespaceIds;
 import io.virtnvme.slave.nvme.NamespaceVolume;
 import io.virtnvme.slave.nvme.SessionParts;
 import io.virtnvme.slave.reactor.Seat;
@@ -55,7 +56,7 @@ final class SeatControllers implements NvmeDevices {
       throw new SessionException("session " + machine.sessionId() + ": " + problem);
     }
     final ControllerDevice device =
-        new ControllerDevice(machine, config(machine), area, seat, this::volumesOf);
+        new ControllerDevice(machine, config(machine), area, seat, now -> volumesOf(machine, now));
     device.queues(seat.queues(parts(machine, area), device));
     return device;
   }
@@ -74,9 +75,9 @@ final class SeatControllers implements NvmeDevices {
         nvme.mappableDoorbells(),
         nvme.namespaceCountMax(),
         machine.segment(),
-        new DmaMemory(machine.readable(), machine.writable()),
+        new DmaMemory(machine.readable(), machine.writable(), machine.isBusMaster()),
         machine.vectorFds(),
-        volumesOf(machine.description()));
+        volumesOf(machine, machine.description()));
   }
 
   private static ControllerConfig config(final NvmeMachine machine) {
@@ -94,7 +95,8 @@ final class SeatControllers implements NvmeDevices {
         Math.min(nvme.namespaceCountMax(), ControllerConfig.NAMESPACE_ID_LIMIT));
   }
 
-  private List<NamespaceVolume> volumesOf(final SessionDescription description) {
+  private List<NamespaceVolume> volumesOf(
+      final NvmeMachine machine, final SessionDescription description) {
     final List<NamespaceVolume> found = new ArrayList<>();
     for (final NvmeDescription.Namespace namespace : description.nvme().namespaces()) {
       final Volumes.Volume volume = volumes.get(namespace.bdevId());
@@ -113,9 +115,18 @@ final class SeatControllers implements NvmeDevices {
                   disk.blockCount(),
                   disk.blockBytes(),
                   disk.readOnly(),
-                  namespace.uuid()),
-              volume.bdev()));
+                  idsOf(namespace)),
+              volume.bdev(),
+              machine.segment().diskCounters(namespace.bdevId())));
     }
     return found;
+  }
+
+  private static NamespaceIds idsOf(final NvmeDescription.Namespace namespace) {
+    try {
+      return NamespaceIds.of(namespace.uuid(), namespace.nguid(), namespace.eui64());
+    } catch (final IllegalArgumentException e) {
+      throw new SessionException("namespace " + namespace.nsid() + ": " + e.getMessage(), e);
+    }
   }
 }

@@ -423,6 +423,14 @@ final class Sessions {
     }
   }
 
+  /** A reactor gave up the rings of a session. */
+  void onRingsFailed(final long id, final String reason) {
+    final SessionEntry entry = entries.get(id);
+    if (entry == null || entry.closing || !entry.session.goesOnWithoutRings(reason)) {
+      onFailed(id, reason);
+    }
+  }
+
   /** A session cannot go on; the master ends it for everybody. */
   void onFailed(final long id, final String reason) {
     final SessionEntry entry = entries.get(id);

@@ -435,7 +435,7 @@ public final class SlaveControl implements ReactorEvents {
 
   @Override
   public void onSessionFailed(final long sessionId, final String reason) {
-    sessions.onFailed(sessionId, reason);
+    sessions.onRingsFailed(sessionId, reason);
   }
 
   @Override

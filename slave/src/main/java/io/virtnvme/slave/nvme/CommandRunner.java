@@ -36,6 +36,11 @@ final class CommandRunner {
   private final CommandSteps steps;
   private final NvmeCommandTask ownFlush = new NvmeCommandTask(null, 0);
   private NvmeCommandTask[] deferred = new NvmeCommandTask[1];
+  private boolean isBusMaster;
+
+  /** Those that count something which is yet to be added, as a list. */
+  private DiskCounters counted;
+
   private int deferredFirst;
   private int deferredCount;
   private int executingCount;
@@ -57,13 +62,19 @@ final class CommandRunner {
     this.buffers = new CommandBuffers(commandCount);
     this.handler = new NvmeIoHandler(buffers);
     this.steps = new CommandSteps(handler, buffers);
-    handler.memory(setup.memory());
+    memory(setup.memory());
     handler.writeCache(setup.isWriteCacheOn());
     volumes(setup.volumes());
   }
 
   NvmeIoHandler handler() {
     return handler;
+  }
+
+  /** Takes over another memory map; {@link #nextGeneration} is due after it. */
+  void memory(final DmaMemory memory) {
+    handler.memory(memory);
+    isBusMaster = memory.isBusMaster();
   }
 
   /** Takes over other namespaces; {@link #nextGeneration} is due after it. */
@@ -95,6 +106,28 @@ final class CommandRunner {
 
   int deferredCount() {
     return deferredCount;
+  }
+
+  /** Those that wait for their turn alone. */
+  int runnableCount() {
+    return deferredCount - outOfReachCount();
+  }
+
+  /** Those that wait until the function is a bus master again. */
+  int outOfReachCount() {
+    if (isBusMaster) {
+      return 0;
+    }
+    int count = 0;
+    for (int i = 0; i < deferredCount; i++) {
+      count += isOutOfReach(deferred[wrapped(deferredFirst + i)]) ? 1 : 0;
+    }
+    return count;
+  }
+
+  /** One that was prepared before ends with the memory that it has. */
+  private boolean isOutOfReach(final NvmeCommandTask task) {
+    return !isBusMaster && task.ring != null && task.state == State.FETCHED;
   }
 
   /** Commands fetched and not ended, and the runner's own flush. */
@@ -138,6 +171,9 @@ final class CommandRunner {
 
   /** Runs what waits, in order, until one has to wait again; how many were moved. */
   int runDeferred() {
+    if (!isBusMaster) {
+      return runWithinReach();
+    }
     int moved = 0;
     while (deferredCount > 0 && pollBytes < POLL_BYTES_MAX) {
       final NvmeCommandTask task = deferred[deferredFirst];
@@ -148,6 +184,22 @@ final class CommandRunner {
       deferredFirst = wrapped(deferredFirst + 1);
       deferredCount--;
       moved++;
+    }
+    return moved;
+  }
+
+  /** As {@link #runDeferred}, past those that are to stand still; they keep their order. */
+  private int runWithinReach() {
+    int moved = 0;
+    for (int left = deferredCount; left > 0; left--) {
+      final NvmeCommandTask task = deferred[deferredFirst];
+      deferredFirst = wrapped(deferredFirst + 1);
+      deferredCount--;
+      if (isOutOfReach(task) || !execute(task)) {
+        defer(task);
+      } else {
+        moved++;
+      }
     }
     return moved;
   }
@@ -190,7 +242,7 @@ final class CommandRunner {
         task.state = State.PREPARED;
         return false;
       }
-      if (!steps.onStepEnd(task, answer)) {
+      if (!onStepEnd(task, answer)) {
         finish(task);
         return true;
       }
@@ -222,7 +274,7 @@ final class CommandRunner {
   void onIoEnd(final NvmeCommandTask task, final int result) {
     switch (task.state) {
       case SUBMITTED, SUBMITTING -> {
-        if (!steps.onStepEnd(task, result)) {
+        if (!onStepEnd(task, result)) {
           finish(task);
           return;
         }
@@ -239,6 +291,20 @@ final class CommandRunner {
     }
   }
 
+  /** As {@link CommandSteps#onStepEnd}; a driver's flush of all namespaces counts for each. */
+  private boolean onStepEnd(final NvmeCommandTask task, final int result) {
+    if (task.work == NvmeCommandTask.Work.FLUSH_ALL
+        && task.ring != null
+        && result == BlockChannel.DONE) {
+      final DiskCounters counters = handler.flushCounters(task);
+      if (counters != null) {
+        counters.onFlush();
+        list(counters);
+      }
+    }
+    return steps.onStepEnd(task, result);
+  }
+
   /** An ended command becomes ready to be posted. */
   private void finish(final NvmeCommandTask task) {
     release(task);
@@ -249,11 +315,34 @@ final class CommandRunner {
       return;
     }
     CommandSteps.count(task, task.ring.counters(), nowNs);
+    if (task.counters != null) {
+      CommandSteps.count(task, task.counters, nowNs);
+      list(task.counters);
+    }
     task.ring.executingCount--;
     task.state = State.DONE;
     completion.addDone(task);
     if (task.status != Status.SUCCESS && !task.ring.isReporting) {
       report(task);
+    }
+  }
+
+  private void list(final DiskCounters counters) {
+    if (!counters.isListed) {
+      counters.isListed = true;
+      counters.next = counted;
+      counted = counters;
+    }
+  }
+
+  /** Adds what was counted for namespaces; before the queues' counters, see the session segment. */
+  void addDiskCounters() {
+    while (counted != null) {
+      final DiskCounters counters = counted;
+      counted = counters.next;
+      counters.next = null;
+      counters.isListed = false;
+      counters.add();
     }
   }
 

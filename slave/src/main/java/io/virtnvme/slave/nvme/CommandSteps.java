@@ -157,10 +157,30 @@ final class CommandSteps {
     return true;
   }
 
-  /** Counts a command that ended. */
+  /** Blocks that were read well and differ are no error of the medium. */
+  private static boolean isError(final NvmeCommandTask task) {
+    return task.status != Status.SUCCESS && task.status != Status.COMPARE_FAILURE;
+  }
+
+  /** Counts a command that ended, for its queue. */
   static void count(final NvmeCommandTask task, final BlkCounters counters, final long nowNs) {
-    // Blocks that were read well and differ are no error of the medium.
-    if (task.status != Status.SUCCESS && task.status != Status.COMPARE_FAILURE) {
+    if (isError(task)) {
+      counters.onError();
+      return;
+    }
+    switch (task.opcode) {
+      case NvmOpcode.READ, NvmOpcode.COMPARE, NvmOpcode.VERIFY ->
+          counters.onRead(task.dataBytes, nowNs - task.startNs);
+      case NvmOpcode.WRITE, NvmOpcode.WRITE_ZEROES ->
+          counters.onWrite(task.dataBytes, nowNs - task.startNs);
+      case NvmOpcode.FLUSH -> counters.onFlush();
+      default -> counters.onUnmap(task.dataBytes);
+    }
+  }
+
+  /** Counts a command that ended, for its namespace. */
+  static void count(final NvmeCommandTask task, final DiskCounters counters, final long nowNs) {
+    if (isError(task)) {
       counters.onError();
       return;
     }

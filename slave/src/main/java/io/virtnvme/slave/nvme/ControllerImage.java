@@ -39,7 +39,7 @@ import java.util.UUID;
  *  168    +-------------------------------+-------------------------------+
  *         |  counts (4 each): completion queues, submission queues,       |
  *         |  event requests, changed namespaces, errors, namespaces,      |
- *         |  uncoalesced vectors, reserved                                |
+ *         |  uncoalesced vectors, own identifiers                         |
  *  200    +---------------------------------------------------------------+ completion queues
  *         |  id, entries, vector, reserved (4 each); address, creation    |
  *  +32    +---------------------------------------------------------------+ submission queues
@@ -54,8 +54,14 @@ import java.util.UUID;
  *         |  event requests: fetch numbers (8 each)                       |
  *         |  changed namespaces: ids (4 each)                             |
  *         |  uncoalesced vectors (4 each)                                 |
- *         +---------------------------------------------------------------+
+ *  +..    +---------------------------------------------------------------+ own identifiers
+ *         |  namespace id, reserved (4 each); NGUID (16); EUI64 (8)        |
+ *  +32    +---------------------------------------------------------------+
  * </pre>
+ *
+ * <p>Own identifiers are those of namespaces that were given others than their UUID makes. An image
+ * with such a list has version 2, any other version 1, which earlier builds read too: those know no
+ * such identifiers and would show the guest others in the middle of its work.
  *
  * <p>There is one encoding for a state: what decodes encodes to the same bytes again.
  */
@@ -63,14 +69,18 @@ public final class ControllerImage {
   /** Bytes of an image at most. */
   public static final int LENGTH_MAX = 64 << 10;
 
-  /** Grows with every change; a reader refuses any other. */
+  /** Grows with every change; a reader refuses what it does not know. */
   public static final int VERSION = 1;
+
+  /** Of an image in which a namespace has identifiers of its own. */
+  static final int VERSION_OWN_IDS = 2;
 
   static final int MAGIC = 0x4C54_434E; // "NCTL"
   static final int HEADER_LENGTH = 200;
   static final int QUEUE_LENGTH = 32;
   static final int ERROR_LENGTH = 32;
   static final int NAMESPACE_LENGTH = 40;
+  static final int OWN_IDS_LENGTH = 32;
 
   private static final int FLAG_EXECUTED = 1;
   private static final int FLAG_TOLD = 2;
@@ -79,6 +89,11 @@ public final class ControllerImage {
 
   static byte[] encode(final ControllerState state) {
     final EventState events = state.events();
+    final List<Namespace> owners =
+        state.namespaces().stream()
+            .map(ShownNamespace::namespace)
+            .filter(namespace -> namespace.ids().hasOwn())
+            .toList();
     final int length =
         HEADER_LENGTH
             + (state.completionQueues().size() + state.submissionQueues().size()) * QUEUE_LENGTH
@@ -86,14 +101,15 @@ public final class ControllerImage {
             + state.namespaces().size() * NAMESPACE_LENGTH
             + events.outstanding().size() * Long.BYTES
             + events.changedNamespaces().size() * Integer.BYTES
-            + state.features().uncoalesced().size() * Integer.BYTES;
+            + state.features().uncoalesced().size() * Integer.BYTES
+            + owners.size() * OWN_IDS_LENGTH;
     final ByteBuffer out = ByteBuffer.allocate(length).order(ByteOrder.LITTLE_ENDIAN);
-    encodeHeader(out, state);
+    encodeHeader(out, state, owners.isEmpty() ? VERSION : VERSION_OWN_IDS);
     encodeExecuted(out, state.executed(), events.completed());
     out.putInt(state.completionQueues().size()).putInt(state.submissionQueues().size());
     out.putInt(events.outstanding().size()).putInt(events.changedNamespaces().size());
     out.putInt(state.errors().entries().size()).putInt(state.namespaces().size());
-    out.putInt(state.features().uncoalesced().size()).putInt(0);
+    out.putInt(state.features().uncoalesced().size()).putInt(owners.size());
     for (final CompletionQueue queue : state.completionQueues()) {
       out.putInt(queue.queueId()).putInt(queue.entryCount()).putInt(queue.vector()).putInt(0);
       out.putLong(queue.guestAddress()).putLong(queue.creation());
@@ -110,13 +126,15 @@ public final class ControllerImage {
     events.outstanding().forEach(out::putLong);
     events.changedNamespaces().forEach(out::putInt);
     state.features().uncoalesced().forEach(out::putInt);
+    owners.forEach(namespace -> encodeOwnIds(out, namespace));
     return out.array();
   }
 
-  private static void encodeHeader(final ByteBuffer out, final ControllerState state) {
+  private static void encodeHeader(
+      final ByteBuffer out, final ControllerState state, final int version) {
     final RegisterState registers = state.registers();
     final FeatureState features = state.features();
-    out.putInt(MAGIC).putInt(VERSION).putInt(out.capacity()).putInt(registers.cc());
+    out.putInt(MAGIC).putInt(version).putInt(out.capacity()).putInt(registers.cc());
     out.putInt(registers.aqa()).putInt(registers.status());
     out.putInt(registers.interruptMask()).putInt(0);
     out.putLong(registers.asq()).putLong(registers.acq()).putLong(state.queues().nextCreation());
@@ -145,8 +163,17 @@ public final class ControllerImage {
     out.putInt(namespace.id()).putInt(namespace.blockBytes());
     out.putInt(namespace.isReadOnly() ? 1 : 0).putInt(shown.errorRecovery());
     out.putLong(namespace.blockCount());
-    out.putLong(namespace.uuid().getMostSignificantBits());
-    out.putLong(namespace.uuid().getLeastSignificantBits());
+    putUuid(out, namespace.ids().uuid());
+  }
+
+  private static void encodeOwnIds(final ByteBuffer out, final Namespace namespace) {
+    out.putInt(namespace.id()).putInt(0);
+    putUuid(out, namespace.ids().nguid());
+    out.putLong(namespace.ids().eui64());
+  }
+
+  private static void putUuid(final ByteBuffer out, final UUID uuid) {
+    out.putLong(uuid.getMostSignificantBits()).putLong(uuid.getLeastSignificantBits());
   }
 
   /**
@@ -163,14 +190,19 @@ public final class ControllerImage {
     ImageRules.require(magic == MAGIC, "wrong magic: 0x" + Integer.toHexString(magic));
     final int version = in.getInt();
     ImageRules.require(
-        version == VERSION,
-        "written by another build: version=" + version + ", this one reads " + VERSION);
+        version == VERSION || version == VERSION_OWN_IDS,
+        "written by another build: version="
+            + version
+            + ", this one reads "
+            + VERSION
+            + " and "
+            + VERSION_OWN_IDS);
     final int length = in.getInt();
     ImageRules.require(length == image.length, "length=" + length + " but bytes=" + image.length);
-    return decodeBody(in);
+    return decodeBody(in, version == VERSION_OWN_IDS);
   }
 
-  private static ControllerState decodeBody(final ByteBuffer in) {
+  private static ControllerState decodeBody(final ByteBuffer in, final boolean hasOwnIds) {
     final int cc = in.getInt();
     final int aqa = in.getInt();
     final int status = in.getInt();
@@ -212,8 +244,9 @@ public final class ControllerImage {
     ImageRules.requireZeroUnless(
         hasExecuted, executed.fetchNumber() | executedStatus | executedResult);
     ImageRules.requireZeroUnless(hasTold, told.fetchNumber() | toldResult);
-    final int[] counts = getInts(in, 7);
-    ImageRules.requireZero(in.getInt());
+    final int[] counts = getInts(in, 8);
+    ImageRules.require(
+        hasOwnIds == (counts[7] != 0), "namespaces with own identifiers=" + counts[7]);
     requireCounts(counts, in.remaining());
     final List<CompletionQueue> completionQueues = completionQueues(in, counts[0]);
     final List<SubmissionQueue> submissionQueues = submissionQueues(in, counts[1]);
@@ -222,6 +255,7 @@ public final class ControllerImage {
     final List<Long> requests = getLongs(in, counts[2]);
     final List<Integer> changed = list(getInts(in, counts[3]));
     final List<Integer> uncoalesced = list(getInts(in, counts[6]));
+    final List<ShownNamespace> identified = withOwnIds(in, namespaces, counts[7]);
     final ControllerState state =
         new ControllerState(
             registers,
@@ -238,7 +272,7 @@ public final class ControllerImage {
                 features[7]),
             new EventState(requests, hasTold ? told : null, pending, masked, changed),
             new ErrorLog(errorCount, errors),
-            namespaces,
+            identified,
             hasExecuted ? executed : null,
             shadowDoorbellAddress,
             eventIndexAddress,
@@ -259,13 +293,15 @@ public final class ControllerImage {
     ImageRules.requireRange("errors", counts[4], 0, ErrorLog.ENTRIES_MAX);
     ImageRules.requireRange("namespaces", counts[5], 0, ControllerConfig.NAMESPACE_ID_LIMIT);
     ImageRules.requireRange("vectors", counts[6], 0, ControllerConfig.VECTORS_LIMIT);
+    ImageRules.requireRange("namespaces with own identifiers", counts[7], 0, counts[5]);
     final int expected =
         (counts[0] + counts[1]) * QUEUE_LENGTH
             + counts[2] * Long.BYTES
             + counts[3] * Integer.BYTES
             + counts[4] * ERROR_LENGTH
             + counts[5] * NAMESPACE_LENGTH
-            + counts[6] * Integer.BYTES;
+            + counts[6] * Integer.BYTES
+            + counts[7] * OWN_IDS_LENGTH;
     ImageRules.require(
         lengthBytes == expected, "lists take " + expected + " bytes, but there are " + lengthBytes);
   }
@@ -324,6 +360,36 @@ public final class ControllerImage {
       namespaces.add(new ShownNamespace(namespace, errorRecovery));
     }
     return List.copyOf(namespaces);
+  }
+
+  /** The namespaces, those of the list with the identifiers that it has for them. */
+  private static List<ShownNamespace> withOwnIds(
+      final ByteBuffer in, final List<ShownNamespace> namespaces, final int count) {
+    final List<ShownNamespace> identified = new ArrayList<>(namespaces);
+    int next = 0;
+    for (int i = 0; i < count; i++) {
+      final int id = in.getInt();
+      ImageRules.requireZero(in.getInt());
+      while (next < identified.size() && identified.get(next).id() != id) {
+        next++;
+      }
+      ImageRules.require(
+          next < identified.size(),
+          "own identifiers of namespace " + id + ", out of order or gone");
+      final ShownNamespace shown = identified.get(next);
+      final Namespace namespace = shown.namespace();
+      final NamespaceIds ids =
+          new NamespaceIds(
+              namespace.ids().uuid(), new UUID(in.getLong(), in.getLong()), in.getLong());
+      ImageRules.require(ids.hasOwn(), "own identifiers of namespace " + id + " are none");
+      identified.set(
+          next++,
+          new ShownNamespace(
+              new Namespace(
+                  id, namespace.blockCount(), namespace.blockBytes(), namespace.isReadOnly(), ids),
+              shown.errorRecovery()));
+    }
+    return List.copyOf(identified);
   }
 
   private static int[] getInts(final ByteBuffer in, final int count) {

@@ -60,6 +60,11 @@ public final class ControllerState {
         0);
   }
 
+  /** CSTS.CFS: whatever queues exist, none runs until the driver resets the controller. */
+  public boolean isFatal() {
+    return registers.isFatal();
+  }
+
   /** The completion queues that exist, by id; the admin queue has id 0. */
   public List<CompletionQueue> completionQueues() {
     return queues.completionQueues();

@@ -195,7 +195,7 @@ final class IdentifyData {
         IdentifyNamespace.CAPACITY_BYTES_OFFSET,
         namespace.blockCount() * namespace.blockBytes());
     data[IdentifyNamespace.ATTRIBUTES_OFFSET] = attributes(namespace);
-    final NamespaceIds ids = NamespaceIds.of(namespace.uuid());
+    final NamespaceIds ids = namespace.ids();
     ids.putNguid(data, IdentifyNamespace.NGUID_OFFSET);
     ids.putEui64(data, IdentifyNamespace.EUI64_OFFSET);
     data[IdentifyNamespace.FORMAT_0_OFFSET + IdentifyNamespace.FORMAT_BLOCK_SHIFT_OFFSET] =
@@ -243,7 +243,7 @@ final class IdentifyData {
       return badNamespace();
     }
     final byte[] data = new byte[LENGTH];
-    final NamespaceIds ids = NamespaceIds.of(shown.namespace().uuid());
+    final NamespaceIds ids = shown.namespace().ids();
     int offset =
         putDescriptor(data, 0, IdentifyNamespace.DESCRIPTOR_UUID, NamespaceIds.UUID_LENGTH);
     ids.putUuid(data, offset - NamespaceIds.UUID_LENGTH);

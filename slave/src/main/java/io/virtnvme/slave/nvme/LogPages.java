@@ -193,19 +193,17 @@ final class LogPages {
           opcode,
           LogPage.SUPPORTED | LogPage.EFFECT_CONTROLLER_SCOPE);
     }
+    // No command scope (5.16.1.6 lets it be 0, not reported): Linux takes an I/O command that says
+    // more than that blocks change for an unusual one.
     for (final int opcode : READING_OPCODES) {
-      putEffects(
-          page,
-          LogPage.EFFECTS_IO_OFFSET,
-          opcode,
-          LogPage.SUPPORTED | LogPage.EFFECT_NAMESPACE_SCOPE);
+      putEffects(page, LogPage.EFFECTS_IO_OFFSET, opcode, LogPage.SUPPORTED);
     }
     for (final int opcode : WRITING_OPCODES) {
       putEffects(
           page,
           LogPage.EFFECTS_IO_OFFSET,
           opcode,
-          LogPage.SUPPORTED | LogPage.EFFECT_BLOCKS_CHANGE | LogPage.EFFECT_NAMESPACE_SCOPE);
+          LogPage.SUPPORTED | LogPage.EFFECT_BLOCKS_CHANGE);
     }
     return page;
   }

@@ -9,9 +9,20 @@ import java.util.UUID;
  * @param blockCount length in logical blocks
  * @param blockBytes 512 or 4096
  * @param isReadOnly writes are refused
- * @param uuid the same wherever and whenever the volume is shown; NGUID and EUI64 are made from it
+ * @param ids the same wherever and whenever the volume is shown
  */
-public record Namespace(int id, long blockCount, int blockBytes, boolean isReadOnly, UUID uuid) {
+public record Namespace(
+    int id, long blockCount, int blockBytes, boolean isReadOnly, NamespaceIds ids) {
+  /** A namespace whose identifiers are all made from a UUID. */
+  public Namespace(
+      final int id,
+      final long blockCount,
+      final int blockBytes,
+      final boolean isReadOnly,
+      final UUID uuid) {
+    this(id, blockCount, blockBytes, isReadOnly, NamespaceIds.of(uuid));
+  }
+
   /** What is wrong with it, with the values, or null. */
   String wrong() {
     if (id < 1 || id > ControllerConfig.NAMESPACE_ID_LIMIT) {
@@ -23,6 +34,6 @@ public record Namespace(int id, long blockCount, int blockBytes, boolean isReadO
     if (blockCount < 1 || blockCount > Long.MAX_VALUE / blockBytes) {
       return "namespace " + id + ": blocks=" + blockCount;
     }
-    return null;
+    return ids.wrong() == null ? null : "namespace " + id + ": " + ids.wrong();
   }
 }

@@ -12,17 +12,20 @@ final class NamespaceChannels {
   private final BlockChannel[] channels;
   private final int[] blockShifts;
   private final boolean[] readOnly;
+  private final DiskCounters[] counters;
 
   NamespaceChannels(
       final List<NamespaceVolume> volumes, final int namespaceIdMax, final ReactorIo io) {
     channels = new BlockChannel[namespaceIdMax + 1];
     blockShifts = new int[namespaceIdMax + 1];
     readOnly = new boolean[namespaceIdMax + 1];
+    counters = new DiskCounters[namespaceIdMax + 1];
     for (final NamespaceVolume volume : volumes) {
       final int id = volume.namespace().id();
       channels[id] = volume.bdev().channel(io);
       blockShifts[id] = Integer.numberOfTrailingZeros(channels[id].blockBytes());
       readOnly[id] = volume.namespace().isReadOnly();
+      counters[id] = new DiskCounters(volume.countersAddress());
     }
   }
 
@@ -42,6 +45,11 @@ final class NamespaceChannels {
 
   boolean isReadOnly(final int id) {
     return readOnly[id];
+  }
+
+  /** Counters of a namespace that is there. */
+  DiskCounters counters(final int id) {
+    return counters[id];
   }
 
   /** The first namespace with an id of at least {@code id}, or 0. */

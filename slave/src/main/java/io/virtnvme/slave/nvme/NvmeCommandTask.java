@@ -75,6 +75,10 @@ final class NvmeCommandTask {
   int namespaceId;
   Work work = Work.ONE;
   BlockChannel channel;
+
+  /** Counts for its namespace; null for a command that has none, or all of them. */
+  DiskCounters counters;
+
   int blockShift;
   int operation;
   int flags;

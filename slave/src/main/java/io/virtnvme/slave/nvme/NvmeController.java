@@ -20,7 +20,7 @@ import org.slf4j.LoggerFactory;
  *
  * <p>Every step that takes time is visible in the image, so a successor goes on with it: CC.EN
  * cleared with queues left is a reset that waits for them, CC.EN set with CSTS.RDY 0 an admin queue
- * that is being started, CSTS.SHST says that a shutdown goes on.
+ * that is being started, CSTS.SHST says that a shutdown goes on, CSTS.CFS that no queue runs.
  */
 public final class NvmeController {
   private static final Logger LOG = LoggerFactory.getLogger(NvmeController.class);
@@ -91,6 +91,8 @@ public final class NvmeController {
     }
     if (isStopping()) {
       stopQueues(() -> {});
+    } else if (state.isFatal()) {
+      host.stopAll(() -> {});
     } else {
       startQueues();
     }
@@ -450,16 +452,23 @@ public final class NvmeController {
   }
 
   /**
-   * The controller cannot go on (a queue's memory went away, an admin queue that cannot be):
-   * CSTS.CFS until the driver resets it.
+   * The controller cannot go on (guest memory was cut short under a queue, a journal is damaged):
+   * CSTS.CFS until the driver resets it (base specification 2.0, 3.1.3.6). No queue is processed
+   * any more, by a successor neither: the image says so. A death before the image is committed has
+   * the successor start the queues and come upon the same.
    */
   public void fail(final String reason) {
     final RegisterState now = state.registers();
     logFailure("fatal", reason);
-    if (now.isEnabled() && !now.isFatal()) {
-      state = state.with(now.withStatus(now.isReady(), true, now.shutdownStatus()));
-      store(() -> {});
+    if (!now.isEnabled() || now.isFatal()) {
+      // A reset is under way, or this was done already.
+      return;
     }
+    state = state.with(now.withStatus(now.isReady(), true, now.shutdownStatus()));
+    adminQueue.stop();
+    epoch++;
+    store(() -> {});
+    host.stopAll(() -> {});
   }
 
   /** A driver can bring it about as often as it likes: the log gets the first of twice as many. */

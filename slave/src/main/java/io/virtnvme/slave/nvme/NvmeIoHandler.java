@@ -67,6 +67,7 @@ final class NvmeIoHandler {
     task.doneBytes = 0;
     task.step = 0;
     task.location = CommandError.NO_LOCATION;
+    task.counters = null;
     if (SubmissionEntry.fused(dword0) != 0) {
       return refuse(task, Status.INVALID_FIELD, SubmissionEntry.FLAGS_OFFSET);
     }
@@ -98,6 +99,7 @@ final class NvmeIoHandler {
     }
     task.channel = namespaces.channel(id);
     task.blockShift = namespaces.blockShift(id);
+    task.counters = namespaces.counters(id);
     // Base specification 2.0, 3.2.1.2: an inactive namespace.
     return task.channel == null
         ? refuse(task, Status.INVALID_FIELD, SubmissionEntry.NAMESPACE_ID_OFFSET)
@@ -119,6 +121,11 @@ final class NvmeIoHandler {
     return namespaces.nextActive(task.step + 1);
   }
 
+  /** The counters of the namespace that a flush of all of them is at. */
+  DiskCounters flushCounters(final NvmeCommandTask task) {
+    return namespaces.counters(task.step);
+  }
+
   /** The disk that a flush of all namespaces is at, or null when it is gone by now. */
   BlockChannel flushChannel(final NvmeCommandTask task) {
     return namespaces.channel(task.step);
@@ -127,9 +134,9 @@ final class NvmeIoHandler {
   /**
    * Checks namespace and blocks without overflow, and sets where the command works.
    *
-   * @param isTransfer whether MDTS holds for it
+   * @param bytesMax the limit that the identify data announces for it: MDTS, VSL or WZSL
    */
-  private int place(final NvmeCommandTask task, final long command, final boolean isTransfer) {
+  private int place(final NvmeCommandTask task, final long command, final int bytesMax) {
     final int answer = selectNamespace(task);
     if (answer != PREPARED) {
       return answer;
@@ -138,7 +145,9 @@ final class NvmeIoHandler {
     final long start = Mem.getLong(command + IoCommand.START_BLOCK_OFFSET);
     final int blocks = IoCommand.blockCount(Mem.getInt(command + IoCommand.BLOCKS_OFFSET));
     final long bytes = (long) blocks << shift;
-    if (isTransfer && bytes > ControllerConfig.TRANSFER_BYTES_MAX) {
+    // Base specification 2.0, 5.17.2.1 (MDTS); NVM command set specification 1.0, 4.1.5.4 (VSL,
+    // WZSL): what is longer is aborted with Invalid Field in Command.
+    if (bytes > bytesMax) {
       return refuse(task, Status.INVALID_FIELD, IoCommand.BLOCKS_OFFSET);
     }
     if (!isInside(task.channel, shift, start, blocks)) {
@@ -156,7 +165,7 @@ final class NvmeIoHandler {
   }
 
   private int transfer(final NvmeCommandTask task, final long command, final int operation) {
-    final int answer = place(task, command, true);
+    final int answer = place(task, command, ControllerConfig.TRANSFER_BYTES_MAX);
     if (answer != PREPARED) {
       return answer;
     }
@@ -178,7 +187,7 @@ final class NvmeIoHandler {
   }
 
   private int writeZeroes(final NvmeCommandTask task, final long command) {
-    final int answer = place(task, command, false);
+    final int answer = place(task, command, ControllerConfig.WRITE_ZEROES_BYTES_MAX);
     if (answer != PREPARED) {
       return answer;
     }
@@ -193,7 +202,7 @@ final class NvmeIoHandler {
   }
 
   private int compare(final NvmeCommandTask task, final long command) {
-    final int answer = place(task, command, true);
+    final int answer = place(task, command, ControllerConfig.TRANSFER_BYTES_MAX);
     if (answer != PREPARED) {
       return answer;
     }
@@ -204,7 +213,7 @@ final class NvmeIoHandler {
   }
 
   private int verify(final NvmeCommandTask task, final long command) {
-    final int answer = place(task, command, false);
+    final int answer = place(task, command, ControllerConfig.WRITE_ZEROES_BYTES_MAX);
     if (answer != PREPARED) {
       return answer;
     }

@@ -18,7 +18,8 @@ import java.util.List;
  *
  * <p>When memory that the completion queue lies in goes away, the ring stands still until it is
  * there again: a driver may move its queues only while the controller is off, but a front-end may
- * take memory away and bring it back at any time.
+ * take memory away and bring it back at any time. While the function is no bus master, commands
+ * that were fetched stand still as well.
  */
 public final class NvmeQueueAgent implements RingAgent {
   private final QueueContext context;
@@ -31,6 +32,10 @@ public final class NvmeQueueAgent implements RingAgent {
 
   private AdminLine admin;
   private DmaMemory memory;
+
+  /** Counts while a command uses what was there before a change. */
+  private DmaMemory previousMemory;
+
   private long shadowAddress;
   private long eventIndexAddress;
   private int firstToPoll;
@@ -40,6 +45,7 @@ public final class NvmeQueueAgent implements RingAgent {
   NvmeQueueAgent(final NvmeQueueSetup setup, final ReactorIo io, final int ringSlot) {
     this.context = setup.context();
     this.memory = setup.memory();
+    this.previousMemory = setup.memory();
     this.shadowAddress = setup.shadowAddress();
     this.eventIndexAddress = setup.eventIndexAddress();
     this.completion = new CompletionRing(setup.completion(), context, setup.callFd());
@@ -108,7 +114,11 @@ public final class NvmeQueueAgent implements RingAgent {
       ring.counters().load();
     }
     runner.begin(nowNs);
-    return completion.isMapped() ? open() : 0;
+    if (completion.isMapped()) {
+      return open();
+    }
+    recovery.openJournals(present());
+    return 0;
   }
 
   /**
@@ -173,6 +183,7 @@ public final class NvmeQueueAgent implements RingAgent {
   public int flush() {
     final int count = completion.post();
     final boolean interrupted = completion.interrupt();
+    runner.addDiskCounters();
     for (final SubmissionRing ring : rings) {
       if (ring != null) {
         if (interrupted) {
@@ -221,7 +232,7 @@ public final class NvmeQueueAgent implements RingAgent {
 
   @Override
   public boolean armKicks() {
-    if (runner.deferredCount() > 0 || completion.postableCount() > 0) {
+    if (runner.runnableCount() > 0 || completion.postableCount() > 0) {
       return true;
     }
     if (!isOpen) {
@@ -249,10 +260,13 @@ public final class NvmeQueueAgent implements RingAgent {
   @Override
   public void onKick() {}
 
-  /** Commands that run, or wait for nothing but to be posted; not those of the control thread. */
+  /**
+   * Commands that run, or wait for nothing but to be posted; not those of the control thread, nor
+   * those that the journal keeps until the function is a bus master again.
+   */
   @Override
   public int inFlightCount() {
-    return runner.executingCount() + completion.postableCount();
+    return runner.executingCount() - runner.outOfReachCount() + completion.postableCount();
   }
 
   @Override
@@ -273,7 +287,8 @@ public final class NvmeQueueAgent implements RingAgent {
 
   @Override
   public boolean isMemoryCutShort() {
-    return memory.readable().isCutShort();
+    return memory.readable().isCutShort()
+        || (runner.usesPrevious() && previousMemory.readable().isCutShort());
   }
 
   @Override
@@ -330,6 +345,8 @@ public final class NvmeQueueAgent implements RingAgent {
       findShadows();
       if (isOpen) {
         open();
+      } else {
+        recovery.openJournals(present());
       }
     }
     if (admin != null) {
@@ -355,8 +372,9 @@ public final class NvmeQueueAgent implements RingAgent {
 
   /** Takes over a new memory map; see {@link #usesPreviousMemory} for running commands. */
   public void memory(final DmaMemory newMemory) {
+    previousMemory = memory;
     memory = newMemory;
-    runner.handler().memory(newMemory);
+    runner.memory(newMemory);
     completion.memory(newMemory);
     for (final SubmissionRing ring : present()) {
       ring.memory(newMemory);
@@ -370,6 +388,10 @@ public final class NvmeQueueAgent implements RingAgent {
 
   /** Takes over other namespaces; see {@link #usesPreviousMemory} for running commands. */
   public void volumes(final List<NamespaceVolume> volumes) {
+    if (!runner.usesPrevious()) {
+      // From now on a command may be of the generation before, and yet use this memory.
+      previousMemory = memory;
+    }
     runner.volumes(volumes);
     runner.nextGeneration(present());
   }

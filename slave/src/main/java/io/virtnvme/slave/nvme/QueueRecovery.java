@@ -37,10 +37,7 @@ final class QueueRecovery {
    * @throws IllegalStateException when a journal must not be trusted
    */
   int run(final List<SubmissionRing> rings, final AdminLine admin) {
-    requireUsable(completion.open());
-    for (final SubmissionRing ring : rings) {
-      requireUsable(ring.open());
-    }
+    openJournals(rings);
     final NvmeCqJournal.Recovery recovery = completion.journal().recover();
     begin();
     int again = 0;
@@ -54,6 +51,20 @@ final class QueueRecovery {
     runner.endRecovery(rings);
     completion.findHead();
     return again;
+  }
+
+  /**
+   * Makes or checks the journals, and touches no guest memory. Also due when the queues cannot be
+   * reached yet: the driver may ring from now on, and what clears the doorbells of new queues must
+   * not come after that.
+   *
+   * @throws IllegalStateException when a journal must not be trusted
+   */
+  void openJournals(final List<SubmissionRing> rings) {
+    requireUsable(completion.open());
+    for (final SubmissionRing ring : rings) {
+      requireUsable(ring.open());
+    }
   }
 
   private static void requireUsable(final String complaint) {

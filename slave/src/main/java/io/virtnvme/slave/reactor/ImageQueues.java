@@ -57,14 +57,16 @@ final class ImageQueues {
       List<SubmissionQueue> submissions,
       long shadowAddress,
       long eventIndexAddress,
-      boolean isWriteCacheOn) {
+      boolean isWriteCacheOn,
+      boolean isFatal) {
     static Rings of(final ControllerState state) {
       return new Rings(
           state.completionQueues(),
           state.submissionQueues(),
           state.shadowDoorbellAddress(),
           state.eventIndexAddress(),
-          state.isWriteCacheOn());
+          state.isWriteCacheOn(),
+          state.isFatal());
     }
   }
 }

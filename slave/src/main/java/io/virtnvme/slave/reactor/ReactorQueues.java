@@ -105,6 +105,7 @@ final class ReactorQueues implements SessionQueues, QueueReports {
     }
   }
 
+  /** By the map alone: a driver may enable the controller before the function is a bus master. */
   @Override
   public boolean isReachable(
       final long guestAddress, final long lengthBytes, final boolean forWriting) {
@@ -127,7 +128,7 @@ final class ReactorQueues implements SessionQueues, QueueReports {
         context,
         queue,
         submissions,
-        memory,
+        memory.reachable(),
         vector >= 0 && vector < vectors.length ? vectors[vector] : -1,
         volumes,
         state.shadowDoorbellAddress(),
@@ -144,7 +145,9 @@ final class ReactorQueues implements SessionQueues, QueueReports {
     final List<RingSetup> setups = new ArrayList<>();
     if (image != null) {
       final ControllerState state = ControllerImage.decode(image);
-      for (final CompletionQueue queue : state.completionQueues()) {
+      // After a fatal error no queue runs until a reset.
+      final List<CompletionQueue> running = state.isFatal() ? List.of() : state.completionQueues();
+      for (final CompletionQueue queue : running) {
         setups.add(setup(queue, state, tableVersion));
       }
     }
@@ -280,7 +283,7 @@ final class ReactorQueues implements SessionQueues, QueueReports {
   public void memory(final DmaMemory newMemory, final Runnable whenUnused) {
     memory = newMemory;
     if (!isDoneWithoutSeat(whenUnused)) {
-      reactors.replace(agent -> agent.memory(newMemory), whenUnused);
+      reactors.replace(agent -> agent.memory(newMemory.reachable()), whenUnused);
     }
   }
 

@@ -74,6 +74,16 @@ public interface FrontEndDevice {
   void onNamespaces(SessionDescription now, Runnable whenDone);
 
   /**
+   * A reactor stopped trusting the session's rings: guest memory was cut short under them, or a
+   * journal is damaged.
+   *
+   * @return whether the session goes on without them; else it is to be ended
+   */
+  default boolean goesOnWithoutRings(final String reason) {
+    return false;
+  }
+
+  /**
    * Ends the session: rings come to a stop, memory is unmapped, descriptors are closed. A message
    * that is being handled is answered first.
    *

@@ -61,6 +61,29 @@ public final class MappedArea {
               + " file length="
               + fileBytes);
     }
+    return mapUnchecked(fd, fileOffsetBytes, lengthBytes, what, writable);
+  }
+
+  /**
+   * The same for a range that was mapped once by this session's record: its file may have become
+   * shorter since. Who touches what is missing meets a fault, as in the mapping before.
+   */
+  public static MappedArea mapAgain(
+      final int fd,
+      final long fileOffsetBytes,
+      final long lengthBytes,
+      final String what,
+      final boolean writable) {
+    FdKinds.requireMemory(fd, what);
+    return mapUnchecked(fd, fileOffsetBytes, lengthBytes, what, writable);
+  }
+
+  private static MappedArea mapUnchecked(
+      final int fd,
+      final long fileOffsetBytes,
+      final long lengthBytes,
+      final String what,
+      final boolean writable) {
     // Huge pages can only be mapped whole, and their file says how long they are.
     final long pageBytes = pageBytes(fd);
     final long begin = fileOffsetBytes & -pageBytes;

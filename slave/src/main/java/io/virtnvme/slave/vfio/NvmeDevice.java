@@ -47,14 +47,28 @@ public interface NvmeDevice {
   /**
    * Gives a new memory map and new eventfds, one per vector or -1; calls back when no reactor uses
    * the old ones.
+   *
+   * @param isBusMaster false: no queue is processed and nothing of the map is touched, until an
+   *     update says true again
    */
-  void update(GuestMemory readable, GuestMemory writable, int[] vectorFds, Runnable whenDone);
+  void update(
+      GuestMemory readable,
+      GuestMemory writable,
+      boolean isBusMaster,
+      int[] vectorFds,
+      Runnable whenDone);
 
   /**
    * The namespaces are these now, or have other lengths; calls back when no request runs on one
    * that is gone.
    */
   void namespaces(SessionDescription now, Runnable whenDone);
+
+  /**
+   * A reactor does not trust the queues any more: the controller goes to its fatal status, and the
+   * session goes on. May come before {@link #resume}.
+   */
+  void fail(String reason);
 
   /** Stops every queue and keeps the journal; calls back when no reactor touches anything of it. */
   void stop(Runnable whenStopped);

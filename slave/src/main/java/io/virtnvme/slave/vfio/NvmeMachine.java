@@ -15,6 +15,7 @@ import io.virtnvme.slave.virtqueue.GuestMemory;
  * @param doorbellsAddress host address of the doorbell page: the tail of queue 0
  * @param readable what the device may read of guest memory, as far as it is mapped
  * @param writable what it may write
+ * @param isBusMaster whether it may reach guest memory at all
  * @param vectorFds eventfd of each interrupt vector, -1 for none; not to be changed
  */
 @SuppressWarnings("ArrayRecordComponent")
@@ -27,6 +28,7 @@ public record NvmeMachine(
     long doorbellsAddress,
     GuestMemory readable,
     GuestMemory writable,
+    boolean isBusMaster,
     int[] vectorFds) {
   /** "VN", as the PCI configuration space has it; nobody's. */
   public static final int PCI_VENDOR_ID = 0x4E56;

@@ -1,6 +1,7 @@
 package io.virtnvme.slave.vfio;
 
 import io.virtnvme.ipc.memory.LittleEndian;
+import io.virtnvme.ipc.vfiouser.PciCommand;
 import java.util.Arrays;
 
 /**
@@ -36,7 +37,6 @@ final class PciConfigSpace {
 
   private static final int VENDOR_ID_OFFSET = 0x00;
   private static final int DEVICE_ID_OFFSET = 0x02;
-  private static final int COMMAND_OFFSET = 0x04;
   private static final int STATUS_OFFSET = 0x06;
   private static final int CLASS_OFFSET = 0x08;
   private static final int CACHE_LINE_OFFSET = 0x0C;
@@ -144,7 +144,7 @@ final class PciConfigSpace {
   /** One bit for each that a front-end may change. */
   private static byte[] writable() {
     final byte[] mask = new byte[LENGTH];
-    LittleEndian.putShort(mask, COMMAND_OFFSET, COMMAND_WRITABLE);
+    LittleEndian.putShort(mask, PciCommand.OFFSET, COMMAND_WRITABLE);
     mask[CACHE_LINE_OFFSET] = (byte) 0xFF;
     mask[LATENCY_OFFSET] = (byte) 0xFF;
     LittleEndian.putLong(mask, BAR0_OFFSET, -BAR0_LENGTH);
@@ -175,6 +175,11 @@ final class PciConfigSpace {
 
   byte[] bytes() {
     return bytes.clone();
+  }
+
+  /** Whether the function may reach guest memory (7.5.1.1.3, Bus Master Enable). */
+  boolean isBusMaster() {
+    return (bytes[PciCommand.OFFSET] & PciCommand.BUS_MASTER) != 0;
   }
 
   /** Copies a range of the region, which lies within it. */

@@ -46,10 +46,16 @@ final class VfioMemory {
    * @param fds by slot; where an area of {@code before} is taken over, its descriptor stays in use
    *     instead: see {@link #putFds}
    * @param areaLength bytes of a controller area
+   * @param isRecorded the regions were mapped before, by whoever made the record: one whose file is
+   *     too short by now is no reason to refuse them
    */
   static VfioMemory map(
-      final VfioState state, final int[] fds, final long areaLength, final VfioMemory before) {
-    final Builder builder = new Builder(before);
+      final VfioState state,
+      final int[] fds,
+      final long areaLength,
+      final VfioMemory before,
+      final boolean isRecorded) {
+    final Builder builder = new Builder(before, isRecorded);
     try {
       final List<MemoryRegion> readable = new ArrayList<>();
       final List<MemoryRegion> writable = new ArrayList<>();
@@ -90,9 +96,11 @@ final class VfioMemory {
     final boolean[] areWritable = new boolean[VfioSlots.COUNT];
     final List<MappedArea> fresh = new ArrayList<>();
     private final VfioMemory before;
+    private final boolean isRecorded;
 
-    Builder(final VfioMemory before) {
+    Builder(final VfioMemory before, final boolean isRecorded) {
       this.before = before;
+      this.isRecorded = isRecorded;
     }
 
     MemoryRegion region(final DmaRegion region, final int[] fds) {
@@ -127,13 +135,26 @@ final class VfioMemory {
               && before.areWritable[slot] == writable
               && old.isSame(fds[slot], fileOffsetBytes, lengthBytes);
       final MappedArea area =
-          isSame ? old : MappedArea.map(fds[slot], fileOffsetBytes, lengthBytes, what, writable);
+          isSame ? old : map(fds[slot], fileOffsetBytes, lengthBytes, what, writable, slot);
       if (!isSame) {
         fresh.add(area);
       }
       areas[slot] = area;
       areWritable[slot] = writable;
       return area;
+    }
+
+    private MappedArea map(
+        final int fd,
+        final long fileOffsetBytes,
+        final long lengthBytes,
+        final String what,
+        final boolean writable,
+        final int slot) {
+      // Doorbell page and controller area are sealed: nobody can have cut them.
+      return isRecorded && slot < VfioSlots.REGION_COUNT_MAX
+          ? MappedArea.mapAgain(fd, fileOffsetBytes, lengthBytes, what, writable)
+          : MappedArea.map(fd, fileOffsetBytes, lengthBytes, what, writable);
     }
   }
 

@@ -109,11 +109,16 @@ public final class VfioUserSession implements FrontEndDevice {
               : VfioRecord.decode(newRecord, vectorCount);
       final int[] table =
           SlotTable.of(loaded.slots(), VfioSlots.COUNT, VfioSlots::name, slots, newFds);
-      final VfioMemory mapped = VfioMemory.map(loaded, table, devices.areaLength(), memory);
+      final VfioMemory mapped = VfioMemory.map(loaded, table, devices.areaLength(), memory, true);
       mapped.putFds(table);
       if (device != null) {
         // Prepared queues of the record before are not started any more: a newer one exists.
-        device.update(mapped.readable(), mapped.writable(), vectorFds(table), () -> {});
+        device.update(
+            mapped.readable(),
+            mapped.writable(),
+            loaded.config().isBusMaster(),
+            vectorFds(table),
+            () -> {});
       }
       keepOnly(table, mapped, newFds);
       state = loaded;
@@ -178,6 +183,7 @@ public final class VfioUserSession implements FrontEndDevice {
         memory.doorbellsAddress(),
         memory.readable(),
         memory.writable(),
+        state.config().isBusMaster(),
         vectorFds(fds));
   }
 
@@ -244,7 +250,7 @@ public final class VfioUserSession implements FrontEndDevice {
         table[VfioSlots.AREA] = newFds[1];
       }
       SlotTable.clearExcept(table, change.state().slots());
-      mapped = VfioMemory.map(change.state(), table, devices.areaLength(), memory);
+      mapped = VfioMemory.map(change.state(), table, devices.areaLength(), memory, false);
       mapped.putFds(table);
       if (newFds.length > 0) {
         devices.format(mapped.areaAddress(), id);
@@ -340,14 +346,16 @@ public final class VfioUserSession implements FrontEndDevice {
 
   private void updateDevice(final Step step, final Runnable next) {
     final int[] vectors = vectorFds(step.table());
+    final boolean isBusMaster = step.change().state().config().isBusMaster();
     final boolean same =
         step.mapped().readable() == memory.readable()
             && step.mapped().writable() == memory.writable()
+            && isBusMaster == state.config().isBusMaster()
             && Arrays.equals(vectors, vectorFds(fds));
     if (device == null || same) {
       next.run();
     } else {
-      device.update(step.mapped().readable(), step.mapped().writable(), vectors, next);
+      device.update(step.mapped().readable(), step.mapped().writable(), isBusMaster, vectors, next);
     }
   }
 
@@ -490,6 +498,16 @@ public final class VfioUserSession implements FrontEndDevice {
     } else {
       device.namespaces(now, whenDone);
     }
+  }
+
+  /** The controller has a status for that; the connection is the device itself, and stays. */
+  @Override
+  public boolean goesOnWithoutRings(final String reason) {
+    if (device == null) {
+      return false;
+    }
+    device.fail(reason);
+    return true;
   }
 
   @Override

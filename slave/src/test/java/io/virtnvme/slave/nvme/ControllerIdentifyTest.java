@@ -3,11 +3,15 @@ package io.virtnvme.slave.nvme;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
+import java.util.HexFormat;
 import java.util.List;
+import java.util.UUID;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -113,8 +117,58 @@ class ControllerIdentifyTest {
   }
 
   @Test
+  void shouldShowTheIdentifiersThatANamespaceWasGiven() {
+    final NamespaceIds ids =
+        NamespaceIds.of(
+            ControllerRig.DISK_1.ids().uuid(),
+            "0011223344556677F899AABBCCDDEEFF",
+            "fedcba9876543210");
+    rig.namespaces = List.of(new Namespace(1, 1000, 512, false, ids));
+    rig.controller.namespaces(rig.namespaces, () -> {});
+    rig.host.settle();
+    for (int i = 0; i < 2; i++) {
+      final byte[] data = ControllerRig.bytes(rig.read(ControllerRig.identify(0, 1)));
+      assertEquals(
+          "0011223344556677f899aabbccddeeff" + "fedcba9876543210",
+          HexFormat.of().formatHex(data, 104, 128));
+      final byte[] list = ControllerRig.bytes(rig.read(ControllerRig.identify(3, 1)));
+      assertEquals(
+          "03100000"
+              + "00112233445546778899aabbccddee01"
+              + "02100000"
+              + "0011223344556677f899aabbccddeeff"
+              + "01080000"
+              + "fedcba9876543210"
+              + "0401000000",
+          HexFormat.of().formatHex(list, 0, 57));
+      final int changed = rig.controller.state().events().changedNamespaces().size();
+      rig.takeOver();
+      rig.host.settle();
+      assertEquals(
+          changed,
+          rig.controller.state().events().changedNamespaces().size(),
+          "a successor finds nothing new");
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "0011223344556677F899AABBCCDDEEF, fedcba9876543210",
+    "0011223344556677F899AABBCCDDEEFG, fedcba9876543210",
+    "0011223344556677F899AABBCCDDEEFF, +edcba9876543210",
+    "0011223344556677F899AABBCCDDEEFF, 1"
+  })
+  void shouldRefuseIdentifiersThatAreNoDigits(final String nguid, final String eui64) {
+    final UUID uuid = ControllerRig.DISK_1.ids().uuid();
+    final String text =
+        assertThrows(IllegalArgumentException.class, () -> NamespaceIds.of(uuid, nguid, eui64))
+            .getMessage();
+    assertTrue(text.endsWith(nguid) || text.endsWith(eui64), text);
+  }
+
+  @Test
   void shouldShowWriteProtection() {
-    rig.namespaces = List.of(new Namespace(3, 10, 512, true, ControllerRig.DISK_1.uuid()));
+    rig.namespaces = List.of(new Namespace(3, 10, 512, true, ControllerRig.DISK_1.ids()));
     rig.controller.namespaces(rig.namespaces, () -> {});
     rig.host.settle();
     assertEquals(1, rig.read(ControllerRig.identify(0, 3)).get(99));

@@ -36,12 +36,52 @@ class ControllerImageTest {
         new ErrorLog(0x1_0000_0001L, List.of(new CommandError(2, 0x77, 0x6080, 40, 0x1_2345, 1))),
         List.of(
             new ShownNamespace(ControllerRig.DISK_1, 9),
-            new ShownNamespace(new Namespace(3, 5, 4096, true, ControllerRig.DISK_2.uuid()), 0)),
+            new ShownNamespace(new Namespace(3, 5, 4096, true, ControllerRig.DISK_2.ids()), 0)),
         new ExecutedCommand(12, 0x6001, 0x55),
         0x5000,
         0x6000,
         0x1122_3344,
         6);
+  }
+
+  /** The same, with a namespace whose identifiers are not made from its UUID. */
+  static ControllerState withOwnIds() {
+    final NamespaceIds ids =
+        NamespaceIds.of(
+            ControllerRig.DISK_2.ids().uuid(),
+            "00112233445566778899aabbccddeeff",
+            "0123456789abcdef");
+    return full()
+        .withNamespaces(
+            List.of(
+                new ShownNamespace(ControllerRig.DISK_1, 9),
+                new ShownNamespace(new Namespace(3, 5, 4096, true, ids), 0)));
+  }
+
+  @Example
+  void shouldAppendIdentifiersThatAreNotMadeFromTheUuid() {
+    final String plain = HexFormat.of().formatHex(ControllerImage.encode(full()));
+    final String own = HexFormat.of().formatHex(ControllerImage.encode(withOwnIds()));
+    // Version 2, 32 bytes more, one namespace of its own in the last count of the header.
+    assertEquals("4e43544c02000000f8010000" + plain.substring(24, 392), own.substring(0, 392));
+    assertEquals("01000000" + plain.substring(400), own.substring(392, plain.length()));
+    assertEquals(
+        "0300000000000000" + "7766554433221100ffeeddccbbaa9988" + "efcdab8967452301",
+        own.substring(plain.length()));
+  }
+
+  @Example
+  void shouldRefuseIdentifiersThatDoNotBelongToANamespace() {
+    final byte[] image = ControllerImage.encode(withOwnIds());
+    final int list = image.length - ControllerImage.OWN_IDS_LENGTH;
+    for (final int id : new int[] {0, 2, 4, -1}) {
+      final byte[] other = image.clone();
+      other[list] = (byte) id;
+      assertThrows(SessionException.class, () -> ControllerImage.decode(other));
+    }
+    final byte[] zeroes = image.clone();
+    Arrays.fill(zeroes, list + 8, list + 24, (byte) 0);
+    assertThrows(SessionException.class, () -> ControllerImage.decode(zeroes));
   }
 
   @Example
@@ -90,7 +130,7 @@ class ControllerImageTest {
   void shouldDecodeWhatItEncoded() {
     final ControllerState initial =
         ControllerState.initial(List.of(new ShownNamespace(ControllerRig.DISK_1, 0)), 5);
-    for (final ControllerState state : List.of(full(), initial)) {
+    for (final ControllerState state : List.of(full(), withOwnIds(), initial)) {
       final byte[] image = ControllerImage.encode(state);
       assertEquals(state, ControllerImage.decode(image));
       assertArrayEquals(image, ControllerImage.encode(ControllerImage.decode(image)));
@@ -141,7 +181,7 @@ class ControllerImageTest {
   void shouldRefuseOrUnderstandChangedBytes(
       @ForAll final long seed, @ForAll @IntRange(min = 1, max = 3) final int changes) {
     final Random random = new Random(seed);
-    final byte[] image = ControllerImage.encode(full());
+    final byte[] image = ControllerImage.encode(random.nextBoolean() ? full() : withOwnIds());
     for (int i = 0; i < changes; i++) {
       image[random.nextInt(image.length)] = (byte) random.nextInt();
     }
@@ -150,7 +190,7 @@ class ControllerImageTest {
 
   @Example
   void shouldRefuseOrUnderstandEachFlippedBit() {
-    final byte[] image = ControllerImage.encode(full());
+    final byte[] image = ControllerImage.encode(withOwnIds());
     for (int bit = 0; bit < image.length * 8; bit++) {
       final byte[] flipped = image.clone();
       flipped[bit / 8] ^= (byte) (1 << bit % 8);

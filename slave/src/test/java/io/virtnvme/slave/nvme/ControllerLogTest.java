@@ -68,8 +68,8 @@ class ControllerLogTest {
           admin.contains(opcode) ? 0x20_0001 : 0, effects.getInt(opcode * 4), "admin " + opcode);
       final int io =
           switch (opcode) {
-            case 0, 2, 5, 0xC -> 0x10_0001;
-            case 1, 8, 9 -> 0x10_0003;
+            case 0, 2, 5, 0xC -> 1;
+            case 1, 8, 9 -> 3;
             default -> 0;
           };
       assertEquals(io, effects.getInt(1024 + opcode * 4), "I/O " + opcode);

@@ -229,9 +229,17 @@ class ControllerRegisterTest {
     rig.controller.fail("test");
     rig.host.settle();
     assertEquals(3, rig.csts());
+    assertTrue(rig.host.completionQueues.isEmpty(), "no queue runs");
+    rig.host.calls.clear();
+    rig.takeOver();
+    rig.host.settle();
+    assertEquals(3, rig.csts());
+    assertTrue(rig.host.submissionQueues.isEmpty(), "a successor starts none");
+    rig.controller.fail("again");
+    assertEquals(List.of("stop all"), rig.host.calls);
     rig.write(0x14, 4, ControllerRig.CC_DISABLE);
     assertEquals(0, rig.csts());
-    rig.enable();
+    rig.enable().createQueuePair(1);
   }
 
   @Test

@@ -8,6 +8,8 @@ import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.segment.SessionSegment.QueueCounter;
 import io.virtnvme.ipc.sys.Errno;
 import io.virtnvme.slave.bdev.BlockChannel;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -75,7 +77,7 @@ class NvmeCommandTest {
     final int before = rig.disk.submitCount;
     assertEquals(0, rig.run(new TestCommand(FLUSH, 3, 0xFFFF_FFFF)));
     assertEquals(before + 1, rig.disk.submitCount);
-    rig.agent.volumes(java.util.List.of(NvmeRig.volume(2, rig.disk), NvmeRig.volume(8, rig.disk)));
+    rig.agent.volumes(List.of(NvmeRig.volume(2, rig.disk), NvmeRig.volume(8, rig.disk)));
     assertEquals(0, rig.run(new TestCommand(FLUSH, 4, 0xFFFF_FFFF)));
     assertEquals(before + 3, rig.disk.submitCount);
   }
@@ -166,7 +168,7 @@ class NvmeCommandTest {
     "1, 1, -1, 1, 0x4080",
     "2, 1, 9223372036854775807, 2, 0x4080",
     "5, 1, 2041, 8, 0x4080",
-    "8, 1, 2000, 65536, 0x4080",
+    "8, 1, 2000, 32768, 0x4080",
     "12, 1, 2048, 1, 0x4080",
     "2, 0, 0, 1, 0x400B",
     "2, 9, 0, 1, 0x400B",
@@ -202,6 +204,35 @@ class NvmeCommandTest {
     rig.disk.shrink(1 << 20);
     assertEquals(0x4002, rig.run(transfer(READ, 0, 2049)));
     assertEquals(0x4002, rig.run(transfer(WRITE, 0, 65536)));
+  }
+
+  /** Identify says 4096 pages of 4 KiB (WZSL, VSL): 32768 blocks of 512 bytes. */
+  @ParameterizedTest
+  @CsvSource({
+    "8, 512, 32768, 0",
+    "8, 512, 32769, 0x4002",
+    "8, 512, 65536, 0x4002",
+    "12, 512, 32768, 0",
+    "12, 512, 32769, 0x4002",
+    "8, 4096, 4096, 0",
+    "8, 4096, 4097, 0x4002",
+    "8, 4096, 65536, 0x4002",
+    "12, 4096, 4096, 0",
+    "12, 4096, 65536, 0x4002"
+  })
+  void shouldRefuseWhatIsLongerThanIdentifySays(
+      final int opcode, final int blockBytes, final int blocks, final String status) {
+    try (NvmeRig large = new NvmeRig(new NvmeTestDisk(32 << 20, blockBytes), 1, 8, 8)) {
+      large.startAgent();
+      Mem.fill(large.disk.data, 1 << 20, (byte) 7);
+      final int expected = Integer.decode(status);
+      assertEquals(expected, large.run(new TestCommand(opcode, 77, 1).blocks(0, blocks)));
+      if (expected != 0) {
+        assertEquals(7, large.diskBytes(0, 1)[0]);
+        assertEquals(1, large.counter(1, QueueCounter.GUEST_FAULTS));
+        assertEquals(List.of(new CommandError(1, 77, expected, 48, 0, 1)), large.reports.errors);
+      }
+    }
   }
 
   @ParameterizedTest
@@ -246,13 +277,54 @@ class NvmeCommandTest {
   @Test
   void shouldRefuseToWriteToAReadOnlyNamespace() {
     rig.agent.volumes(
-        java.util.List.of(
+        List.of(
             new NamespaceVolume(
                 new Namespace(1, 2048, 512, true, new java.util.UUID(1, 1)), rig.disk)));
     assertEquals(0x4020, rig.run(transfer(WRITE, 0, 1)));
     assertEquals(0x4020, rig.run(command(WRITE_ZEROES).blocks(0, 1)));
     assertEquals(0x4020, rig.run(command(DSM).prps(rig.guestData, 0).dword(11, 4)));
     assertEquals(0, rig.run(transfer(READ, 0, 1)));
+  }
+
+  @Test
+  void shouldCountForEachNamespaceWhatWasDoneOnIt() {
+    final long counters = Mem.allocate(3 * 128);
+    Mem.fill(counters, 3 * 128, (byte) 0);
+    final List<NamespaceVolume> volumes = new ArrayList<>();
+    for (final int id : new int[] {1, 2, 5}) {
+      final long address = counters + volumes.size() * 128L;
+      volumes.add(new NamespaceVolume(NvmeRig.volume(id, rig.disk).namespace(), rig.disk, address));
+    }
+    rig.agent.volumes(volumes);
+    assertEquals(0, rig.run(transfer(READ, 0, 8)));
+    assertEquals(0, rig.run(new TestCommand(WRITE, 1, 2).prps(rig.guestData, 0).blocks(0, 2)));
+    assertEquals(0, rig.run(new TestCommand(WRITE_ZEROES, 1, 2).blocks(0, 4)));
+    assertEquals(0x4080, rig.run(new TestCommand(VERIFY, 1, 2).blocks(4096, 1)));
+    assertEquals(0x4002, rig.run(new TestCommand(READ, 1, 3)));
+    assertEquals(0, rig.run(new TestCommand(FLUSH, 1, 5)));
+    assertEquals(0, rig.run(new TestCommand(FLUSH, 1, -1)));
+    putRange(0, 3, 0);
+    assertEquals(0, rig.run(new TestCommand(DSM, 1, 5).prps(rig.guestData, 0).dword(11, 4)));
+    // A namespace that has gone keeps what was counted for it.
+    rig.agent.volumes(volumes.subList(0, 1));
+    assertEquals(0, rig.run(transfer(READ, 0, 8)));
+    final QueueCounter[] shown = {
+      QueueCounter.READ_OPS, QueueCounter.READ_BYTES, QueueCounter.WRITE_OPS,
+      QueueCounter.WRITE_BYTES, QueueCounter.FLUSH_OPS, QueueCounter.UNMAP_OPS,
+      QueueCounter.UNMAP_BYTES, QueueCounter.ERRORS
+    };
+    final long[][] expected = {
+      {2, 8192, 0, 0, 1, 0, 0, 0}, {0, 0, 2, 3072, 1, 0, 0, 1}, {0, 0, 0, 0, 2, 1, 1536, 0}
+    };
+    for (int i = 0; i < expected.length; i++) {
+      for (int j = 0; j < shown.length; j++) {
+        assertEquals(
+            expected[i][j],
+            Mem.getLong(counters + i * 128L + shown[j].offsetBytes()),
+            shown[j] + " of volume " + i);
+      }
+    }
+    Mem.free(counters);
   }
 
   @Test

@@ -24,6 +24,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Queues: depth, wrap, what a driver may do with doorbells, and what it must not. */
 class NvmeQueueTest {
   private static final int READ = 2;
+  private static final int COMPARE = 5;
 
   private static TestCommand read(final NvmeRig rig, final int commandId) {
     return new TestCommand(READ, commandId, 1).prps(rig.guestData, 0).blocks(commandId % 2048, 1);
@@ -274,6 +275,67 @@ class NvmeQueueTest {
       rig.agent.memory(rig.memory);
       assertEquals(2, ids(rig).cardinality());
     }
+  }
+
+  @Test
+  void shouldStandStillWhileTheFunctionIsNoBusMaster() {
+    try (NvmeRig rig = NvmeRig.started(16)) {
+      rig.disk.refuseNext(1);
+      rig.queues[0].add(read(rig, 1));
+      rig.queues[0].ring();
+      rig.cycle();
+      final int before = rig.disk.submitCount;
+      rig.agent.memory(outOfReach(rig));
+      assertFalse(rig.agent.usesPreviousMemory());
+      rig.queues[0].add(read(rig, 2));
+      rig.queues[0].ring();
+      for (int i = 0; i < 5; i++) {
+        rig.cycle();
+      }
+      assertNull(rig.peek());
+      assertEquals(before, rig.disk.submitCount);
+      assertFalse(rig.agent.armKicks(), "there is nothing to stay awake for");
+      assertEquals(0, rig.agent.inFlightCount(), "a reset need not wait for it");
+      final boolean[] isFlushed = new boolean[1];
+      assertTrue(rig.agent.flushAll(() -> isFlushed[0] = true));
+      rig.cycle();
+      rig.reports.runTasks();
+      assertTrue(isFlushed[0], "a shutdown needs no guest memory");
+      rig.agent.memory(rig.memory);
+      assertEquals(2, ids(rig).cardinality());
+    }
+  }
+
+  @Test
+  void shouldEndWhatRunsWhenTheFunctionStopsBeingABusMaster() {
+    try (NvmeRig rig = NvmeRig.started(16)) {
+      for (int i = 0; i < 255; i++) {
+        rig.putLong(rig.guestLists + i * 8L, rig.guestData + (i + 1) * 4096L);
+      }
+      rig.disk.room(1);
+      rig.queues[0].add(
+          new TestCommand(COMPARE, 1, 1).prps(rig.guestData, rig.guestLists).blocks(0, 2048));
+      rig.queues[0].add(read(rig, 2));
+      rig.queues[0].ring();
+      rig.cycle();
+      rig.agent.memory(outOfReach(rig));
+      assertTrue(rig.agent.usesPreviousMemory(), "the comparison has its pages still");
+      rig.disk.room(-1);
+      // So much of it that it waits for another turn, behind the command that stands still.
+      rig.disk.finish(new Random(1), rig.agent, 0);
+      assertTrue(rig.agent.usesPreviousMemory());
+      for (int i = 0; i < 10; i++) {
+        rig.cycle();
+      }
+      assertFalse(rig.agent.usesPreviousMemory());
+      assertNull(rig.peek());
+      rig.agent.memory(rig.memory);
+      assertEquals(2, ids(rig).cardinality());
+    }
+  }
+
+  private static DmaMemory outOfReach(final NvmeRig rig) {
+    return new DmaMemory(rig.memory.readable(), rig.memory.writable(), false).reachable();
   }
 
   @Test

@@ -51,6 +51,10 @@ class NvmeSessionTest {
 
   private void bringUp() {
     rig.enable();
+    bringUpQueues();
+  }
+
+  private void bringUpQueues() {
     for (int id = 1; id <= 3; id++) {
       assertEquals(0, rig.createCompletionQueue(id));
       assertEquals(0, rig.createSubmissionQueue(id, id));
@@ -251,6 +255,97 @@ class NvmeSessionTest {
     }
     assertTrue(deaths[0] > 5, "deaths=" + deaths[0]);
     assertNull(rig.take(rig.command(0, 0)));
+  }
+
+  @Test
+  void shouldProcessNoQueueUntilTheFunctionIsABusMaster() {
+    bringUp();
+    rig.busMaster(false);
+    final List<TestCommand> commands = new ArrayList<>();
+    for (int id = 1; id <= 4; id++) {
+      commands.add(read(id, 30 + id));
+      rig.submit(id, commands.get(commands.size() - 1));
+    }
+    final TestCommand admin = rig.command(GET_FEATURES, 0).dword(10, 7);
+    commands.add(admin);
+    rig.submit(0, admin);
+    final int before = rig.disk.submitCount;
+    steps(20);
+    // A successor obeys, whether it was prepared or not.
+    for (final boolean isPrepared : new boolean[] {true, false}) {
+      final SessionRig.Slave next = rig.new Slave();
+      if (isPrepared) {
+        next.prepare();
+      }
+      rig.replace(next, random);
+      steps(20);
+    }
+    assertEquals(before, rig.disk.submitCount);
+    for (final TestCommand command : commands) {
+      assertFalse(rig.isDone(command));
+    }
+    rig.busMaster(true);
+    for (final TestCommand command : commands) {
+      assertEquals(0, rig.await(command).status());
+    }
+  }
+
+  @Test
+  void shouldEnableAndResetAControllerThatIsNoBusMaster() {
+    rig.busMaster(false);
+    rig.enable();
+    assertEquals(0, rig.status() & 2, "not fatal: the queues are in memory");
+    // A doorbell that is rung now counts, although the queue cannot be reached yet.
+    final TestCommand admin = rig.command(GET_FEATURES, 0).dword(10, 7);
+    rig.submit(0, admin);
+    steps(20);
+    assertFalse(rig.isDone(admin));
+    rig.busMaster(true);
+    assertEquals(0, rig.await(admin).status());
+    bringUpQueues();
+    rig.disk.refuseNext(1000);
+    rig.submit(1, read(0, 30));
+    steps(5);
+    rig.busMaster(false);
+    rig.disable();
+    assertEquals(0, rig.slave.seat.ringCount());
+    rig.disk.refuseNext(0);
+    rig.busMaster(true);
+    bringUp();
+    assertEquals(0, rig.run(3, read(1, 20)).status());
+  }
+
+  private void steps(final int count) {
+    for (int i = 0; i < count; i++) {
+      rig.step();
+    }
+  }
+
+  @Test
+  void shouldNotRunTheQueuesOfAFatalController() {
+    bringUp();
+    final SessionRig.Slave standby = rig.new Slave();
+    standby.prepare();
+    rig.slave.controller.fail("test");
+    rig.awaitStatus(2, 2);
+    steps(20);
+    assertEquals(0, rig.slave.seat.ringCount());
+    rig.submit(1, read(0, 20));
+    final int before = rig.disk.submitCount;
+    // What was prepared before is out of date, what is prepared now is nothing.
+    rig.replace(standby, random);
+    steps(20);
+    assertEquals(0, rig.slave.seat.ringCount());
+    final SessionRig.Slave next = rig.new Slave();
+    next.prepare();
+    rig.replace(next, random);
+    steps(20);
+    assertEquals(3, rig.status());
+    assertEquals(before, rig.disk.submitCount);
+    rig.disable();
+    assertEquals(0, rig.status());
+    bringUp();
+    assertEquals(0, rig.run(2, read(1, 20)).status());
   }
 
   @Test

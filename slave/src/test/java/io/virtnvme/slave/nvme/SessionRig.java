@@ -191,7 +191,7 @@ final class SessionRig implements AutoCloseable {
   final ControllerArea area = new ControllerArea(areaMapping.address());
   final long doorbells = Mem.allocate(PAGE);
   final NvmeTestDisk disk = new NvmeTestDisk(1 << 20, 512);
-  final DmaMemory memory;
+  DmaMemory memory;
   final SessionSegment segment;
   private final long block = Mem.allocate((PAGES + 1L) * PAGE);
   private final long host = (block + PAGE - 1) & -PAGE;
@@ -222,6 +222,19 @@ final class SessionRig implements AutoCloseable {
 
   long hostOf(final long guestAddress) {
     return host + guestAddress - GUEST;
+  }
+
+  /** What a write to the PCI command register does. */
+  void busMaster(final boolean isBusMaster) {
+    final boolean[] isDone = new boolean[1];
+    memory = new DmaMemory(memory.readable(), memory.writable(), isBusMaster);
+    slave.queues.memory(memory, () -> isDone[0] = true);
+    for (int i = 0; i < STEPS_MAX && !isDone[0]; i++) {
+      step();
+    }
+    if (!isDone[0]) {
+      throw new AssertionError("memory is in use without end");
+    }
   }
 
   void step() {

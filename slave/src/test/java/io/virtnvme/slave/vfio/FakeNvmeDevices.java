@@ -20,6 +20,7 @@ final class FakeNvmeDevices implements NvmeDevices {
   NvmeMachine made;
   GuestMemory readable;
   GuestMemory writable;
+  boolean isBusMaster;
   int[] vectorFds;
   boolean wait;
 
@@ -55,6 +56,7 @@ final class FakeNvmeDevices implements NvmeDevices {
     made = machine;
     readable = machine.readable();
     writable = machine.writable();
+    isBusMaster = machine.isBusMaster();
     vectorFds = machine.vectorFds();
     return new FakeDevice();
   }
@@ -112,11 +114,13 @@ final class FakeNvmeDevices implements NvmeDevices {
     public void update(
         final GuestMemory newReadable,
         final GuestMemory newWritable,
+        final boolean newIsBusMaster,
         final int[] newVectorFds,
         final Runnable whenDone) {
       calls.add("update");
       readable = newReadable;
       writable = newWritable;
+      isBusMaster = newIsBusMaster;
       vectorFds = newVectorFds;
       done(whenDone);
     }
@@ -125,6 +129,11 @@ final class FakeNvmeDevices implements NvmeDevices {
     public void namespaces(final SessionDescription now, final Runnable whenDone) {
       calls.add("namespaces " + now.nvme().namespaces().size());
       done(whenDone);
+    }
+
+    @Override
+    public void fail(final String reason) {
+      calls.add("fail " + reason);
     }
 
     @Override

@@ -481,7 +481,7 @@ class VfioUserSessionTest {
     RegionWrites.put(message, 2, 0x1008, PciRegion.BAR0, 4, 6);
     final byte[] reply = fixture.ask(message);
     assertEquals(3, RegionWrites.writeCount(reply));
-    assertEquals(List.of("write 0x1000/4=5", "write 0x1008/4=6"), fixture.devices.calls);
+    assertEquals(List.of("update", "write 0x1000/4=5", "write 0x1008/4=6"), fixture.devices.calls);
     assertEquals(0x0406, fixture.readNumber(PciRegion.CONFIG, 4, 2));
 
     RegionWrites.put(message, 2, 0x1008, PciRegion.BAR0, 9, 6);
@@ -492,7 +492,7 @@ class VfioUserSessionTest {
     fixture.refused(Errno.EINVAL, message);
     RegionWrites.putWriteCount(message, -1);
     fixture.refused(Errno.EINVAL, message);
-    assertEquals(2, fixture.devices.calls.size(), "nothing was written by halves");
+    assertEquals(3, fixture.devices.calls.size(), "nothing was written by halves");
   }
 
   @Test
@@ -504,7 +504,8 @@ class VfioUserSessionTest {
     fixture.ask(fixture.write(PciRegion.CONFIG, 4, 6, 4));
     fixture.devices.calls.clear();
     fixture.ask(fixture.command(VfioUserCommand.DEVICE_RESET, 0));
-    assertEquals(List.of("reset"), fixture.devices.calls);
+    assertEquals(List.of("reset", "update"), fixture.devices.calls);
+    assertFalse(fixture.devices.isBusMaster);
     assertEquals(0, fixture.readNumber(PciRegion.CONFIG, 4, 2));
     assertTrue(fixture.devices.vectorFds[0] >= 0);
     assertNotEquals(0, fixture.devices.readable.translate(0, MIB));
@@ -518,9 +519,65 @@ class VfioUserSessionTest {
     final long control = fixture.readNumber(PciRegion.CONFIG, 0x68, 2);
     fixture.devices.calls.clear();
     fixture.ask(fixture.write(PciRegion.CONFIG, 0x68, (int) control & 0xFF, 0x80));
-    assertEquals(List.of("reset"), fixture.devices.calls);
+    assertEquals(List.of("reset", "update"), fixture.devices.calls);
+    assertFalse(fixture.devices.isBusMaster);
     assertEquals(0, fixture.readNumber(PciRegion.CONFIG, 4, 2));
     assertEquals(0, fixture.readNumber(PciRegion.CONFIG, 0x69, 1) & 0x80);
+  }
+
+  @Test
+  void shouldLetTheControllerReachMemoryOnlyAsABusMaster() {
+    fixture.negotiate();
+    fixture.ask(fixture.map(0x10_0000, MIB, 0, READ_WRITE), memory);
+    assertFalse(fixture.devices.isBusMaster);
+    fixture.ask(fixture.write(PciRegion.CONFIG, 4, 2));
+    assertFalse(fixture.devices.isBusMaster);
+    fixture.ask(fixture.write(PciRegion.CONFIG, 4, 6, 4));
+    assertTrue(fixture.devices.isBusMaster);
+    assertNotEquals(0, fixture.devices.readable.translate(0x10_0000, MIB));
+    fixture.devices.calls.clear();
+    fixture.ask(fixture.write(PciRegion.CONFIG, 4, 6));
+    assertTrue(fixture.devices.calls.isEmpty(), "nothing changed");
+    try (VfioFixture standby = fixture.successor()) {
+      standby.session.startRings();
+      assertTrue(standby.devices.isBusMaster);
+    }
+    fixture.devices.wait = true;
+    final int before = fixture.answers.size();
+    fixture.post(fixture.write(PciRegion.CONFIG, 4, 2));
+    assertFalse(fixture.devices.isBusMaster);
+    assertEquals(before, fixture.answers.size(), "not answered while a command uses the memory");
+    fixture.devices.step();
+    assertEquals(before + 1, fixture.answers.size());
+    fixture.devices.wait = false;
+    try (VfioFixture standby = fixture.successor()) {
+      standby.session.startRings();
+      assertFalse(standby.devices.isBusMaster);
+    }
+  }
+
+  @Test
+  void shouldBeTakenOverWhenItsMemoryWasCutShort() {
+    fixture.negotiate();
+    fixture.ask(fixture.map(0x10_0000, MIB, 0, READ_WRITE), memory);
+    Fds.truncate(memory, 0);
+    try (VfioFixture successor = fixture.successor()) {
+      successor.session.startRings();
+      assertTrue(successor.devices.readable.isCutShort(), "whoever touches it meets a fault");
+      successor.refused(Errno.EINVAL, successor.map(0x40_0000, MIB, 0, READ_WRITE), memory);
+      successor.ask(successor.unmap(0x10_0000, MIB, 0));
+      assertEquals(0, successor.devices.readable.translate(0x10_0000, 1));
+    }
+  }
+
+  @Test
+  void shouldGoOnWhenItsQueuesCannotBeTrusted() {
+    assertFalse(fixture.session.goesOnWithoutRings("test"), "there is no controller yet");
+    fixture.negotiate();
+    fixture.devices.calls.clear();
+    assertTrue(fixture.session.goesOnWithoutRings("test"));
+    assertEquals(List.of("fail test"), fixture.devices.calls);
+    assertEquals(0, fixture.readNumber(PciRegion.CONFIG, 4, 2));
   }
 
   @Test

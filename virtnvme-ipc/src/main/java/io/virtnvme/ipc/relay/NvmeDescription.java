@@ -39,8 +39,8 @@ public record NvmeDescription(
    * @param nsid 1..{@link #namespaceCountMax}
    * @param bdevId the block device behind it
    * @param uuid never null
-   * @param nguid 32 lower-case hexadecimal digits, or empty for none
-   * @param eui64 16 lower-case hexadecimal digits, or empty for none
+   * @param nguid 32 lower-case hexadecimal digits, or empty for the one made from the uuid
+   * @param eui64 16 lower-case hexadecimal digits, or empty for the one made from the uuid
    */
   public record Namespace(int nsid, long bdevId, UUID uuid, String nguid, String eui64) {}
 

@@ -3,7 +3,7 @@ package io.virtnvme.ipc.segment;
 /** What a segment is. The code is stored in the header, so it never changes. */
 public enum SegmentKind {
   SEAT(1, 1, 1),
-  SESSION(2, 1, 0),
+  SESSION(2, 1, 1),
   MEM_DISK(3, 1, 0);
 
   private final int code;

@@ -20,11 +20,23 @@ import io.virtnvme.ipc.sys.FdMessage;
  *  256    +-------------------------------+
  *         | taken witnesses (4 * 64)      |  kernel: bytes of the message taken out of the socket
  *  512    +-------------------------------+ <- queue 0, one block of counters per queue (128 bytes each)
+ *  8704   +-------------------------------+ <- disk 0, since 1.1: one block per block device (96 bytes each)
+ *         | bdev id, 0 = free             |  master
+ *  +8     | the first ten counters        |  slave: the reactors together
+ *  +88    | spare                         |
+ *  +96    +-------------------------------+
  * </pre>
  *
  * <p><b>applying</b>: the slave stores version + 1 before it changes a ring or the memory map for a
  * message. A successor whose prepared record has another version must not touch the rings: it waits
  * until the master has brought it the record, or the message again.
+ *
+ * <p><b>Disks</b>: the namespaces of an NVMe session are several block devices. The master gives
+ * each one a block, which it keeps as long as the session lasts, before it tells slaves of it. What
+ * a queue counts, it counts again for the disk; a slave adds to the disk's block before it stores
+ * the queue's. So all disks together never have less than all queues, unless there was I/O that
+ * belongs to no block: a disk beyond the last block, a command without a namespace, a slave or a
+ * master of 1.0.
  *
  * <p><b>Witnesses</b> ({@link FdMessage#sendWitnessed}): the kernel writes to them within the
  * system call that sends or takes, so a new master knows for certain how far its predecessor came.
@@ -45,7 +57,16 @@ public final class SessionSegment implements AutoCloseable {
   public static final int QUEUES_OFFSET =
       TAKEN_WITNESSES_OFFSET + TAKEN_WITNESS_COUNT * FdMessage.WITNESS_LENGTH;
   public static final int QUEUE_LENGTH = 128;
-  public static final int LENGTH = (QUEUES_OFFSET + QUEUE_COUNT_MAX * QUEUE_LENGTH + 4095) & ~4095;
+  public static final int DISKS_OFFSET = QUEUES_OFFSET + QUEUE_COUNT_MAX * QUEUE_LENGTH;
+
+  /** As of 1.0: the blocks of disks lie in what was padding. */
+  public static final int LENGTH = (DISKS_OFFSET + 4095) & ~4095;
+
+  public static final int DISK_LENGTH = 96;
+  public static final int DISK_COUNT_MAX = (LENGTH - DISKS_OFFSET) / DISK_LENGTH;
+
+  private static final int DISK_COUNTERS_OFFSET = Long.BYTES;
+  private static final long NO_DISK = 0;
 
   /**
    * Counters of one queue, written by its reactor only. The number is the position in the block.
@@ -72,9 +93,14 @@ public final class SessionSegment implements AutoCloseable {
       this.offsetBytes = index * Long.BYTES;
     }
 
-    /** Offset in a queue's block of counters. */
+    /** Offset in a queue's block of counters, and among the counters of a disk. */
     public int offsetBytes() {
       return offsetBytes;
+    }
+
+    /** Whether it is counted for disks too. */
+    public boolean isOfDisks() {
+      return offsetBytes <= ERRORS.offsetBytes;
     }
   }
 
@@ -157,6 +183,48 @@ public final class SessionSegment implements AutoCloseable {
           "no such queue: index=" + queue + " max=" + (QUEUE_COUNT_MAX - 1));
     }
     return segment.address() + QUEUES_OFFSET + (long) queue * QUEUE_LENGTH;
+  }
+
+  /**
+   * Gives a block device its block of counters, if it has none. By the master only; stored with one
+   * word, so a death leaves it done or not.
+   *
+   * @return false when there is no room: its I/O counts for its queue alone
+   */
+  public boolean claimDisk(final long bdevId) {
+    if (bdevId == NO_DISK || diskCounters(bdevId) != 0) {
+      return bdevId != NO_DISK;
+    }
+    for (int disk = 0; disk < DISK_COUNT_MAX; disk++) {
+      if (Mem.getLong(disk(disk)) == NO_DISK) {
+        Mem.putLongRelease(disk(disk), bdevId);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private long disk(final int disk) {
+    return segment.address() + DISKS_OFFSET + (long) disk * DISK_LENGTH;
+  }
+
+  /** Address of a block device's counters, laid out as a queue's first ten; 0 for none. */
+  public long diskCounters(final long bdevId) {
+    for (int disk = 0; disk < DISK_COUNT_MAX && bdevId != NO_DISK; disk++) {
+      if (Mem.getLongAcquire(disk(disk)) == bdevId) {
+        return disk(disk) + DISK_COUNTERS_OFFSET;
+      }
+    }
+    return 0;
+  }
+
+  /** One counter summed over all block devices; one that they do not have is 0. */
+  public long diskSum(final QueueCounter counter) {
+    long total = 0;
+    for (int disk = 0; disk < DISK_COUNT_MAX && counter.isOfDisks(); disk++) {
+      total += Mem.getLongAcquire(disk(disk) + DISK_COUNTERS_OFFSET + counter.offsetBytes());
+    }
+    return total;
   }
 
   /** One counter summed over all queues. */

@@ -1,10 +1,12 @@
 package io.virtnvme.ipc.segment;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.virtnvme.ipc.memory.Mem;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -43,8 +45,39 @@ class SegmentTest {
     assertEquals(192, SessionSegment.REPLY_WITNESS_OFFSET);
     assertEquals(256, SessionSegment.TAKEN_WITNESSES_OFFSET);
     assertEquals(512, SessionSegment.QUEUES_OFFSET);
+    assertEquals(8704, SessionSegment.DISKS_OFFSET);
+    assertEquals(96, SessionSegment.DISK_LENGTH);
+    assertEquals(37, SessionSegment.DISK_COUNT_MAX);
+    assertEquals(12288, SessionSegment.LENGTH, "as of 1.0");
     assertTrue(
         SessionSegment.QueueCounter.values().length * Long.BYTES <= SessionSegment.QUEUE_LENGTH);
+  }
+
+  @Test
+  void shouldGiveEachDiskABlockOfCountersAsLongAsThereIsRoom() {
+    try (SessionSegment segment = SessionSegment.create(directory(), 9)) {
+      assertFalse(segment.claimDisk(0), "no disk");
+      assertEquals(0, segment.diskCounters(0));
+      for (int round = 0; round < 2; round++) {
+        for (long id = 1; id <= SessionSegment.DISK_COUNT_MAX; id++) {
+          assertTrue(segment.claimDisk(-id));
+        }
+      }
+      assertFalse(segment.claimDisk(5));
+      assertEquals(0, segment.diskCounters(5));
+      final long begin = segment.queueCounters(0) - SessionSegment.QUEUES_OFFSET;
+      for (long id = 1; id <= SessionSegment.DISK_COUNT_MAX; id++) {
+        final long offset = segment.diskCounters(-id) - begin;
+        assertEquals(8704 + (id - 1) * 96 + 8, offset);
+        assertTrue(offset + 80 <= SessionSegment.LENGTH);
+        Mem.putLong(
+            segment.diskCounters(-id) + SessionSegment.QueueCounter.ERRORS.offsetBytes(), id);
+      }
+      assertEquals(37 * 38 / 2, segment.diskSum(SessionSegment.QueueCounter.ERRORS));
+      assertEquals(0, segment.diskSum(SessionSegment.QueueCounter.READ_OPS));
+      assertEquals(0, segment.diskSum(SessionSegment.QueueCounter.CALLS));
+      assertEquals(0, segment.sum(SessionSegment.QueueCounter.ERRORS));
+    }
   }
 
   @Test

@@ -161,6 +161,25 @@ final class NvmfMethodsTest {
     assertEquals(UUID, namespace.path("uuid").asText());
     assertEquals("ABCDEF0123456789ABCDEF0123456789", namespace.path("nguid").asText());
     assertEquals("ABCDEF0123456789", namespace.path("eui64").asText());
+    // The registry's and a configuration's are the same, so a restart brings them back.
+    assertEquals(controlPlane.nvmf().state(), desired.nvmf());
+    final DesiredState again = new DesiredState();
+    ConfigReader.calls(ConfigWriter.write(desired.bdevs(), desired.controllers(), desired.nvmf()))
+        .forEach(one -> again.apply(one.method(), one.params()));
+    assertEquals(desired.nvmf(), again.nvmf());
+  }
+
+  @Test
+  void shouldTakeZeroesForNoIdentifier() {
+    make();
+    call(
+        "nvmf_subsystem_add_ns",
+        namespace(
+            "\"bdev_name\":\"m\",\"nsid\":3,\"eui64\":\"0000000000000000\",\"nguid\":\"%032d\""
+                .formatted(0)));
+    final JsonNode shown = call("nvmf_get_subsystems", "{}").get(0).path("namespaces").get(1);
+    assertEquals(shown.path("uuid").asText().replace("-", ""), shown.path("nguid").asText());
+    assertTrue(shown.path("eui64").isMissingNode());
   }
 
   @Test

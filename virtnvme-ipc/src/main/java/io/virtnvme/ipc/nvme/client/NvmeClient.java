@@ -13,6 +13,7 @@ import io.virtnvme.ipc.nvme.SubmissionEntry;
 import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.ipc.sys.Mapping;
 import io.virtnvme.ipc.sys.Memfd;
+import io.virtnvme.ipc.vfiouser.PciCommand;
 import io.virtnvme.ipc.vfiouser.PciRegion;
 import io.virtnvme.ipc.vfiouser.VfioUserClient;
 
@@ -57,6 +58,11 @@ public final class NvmeClient implements DiskFrontEnd {
             : Memfd.create("nvme-client", config.memoryBytes());
     memory = Mapping.mapPopulated(memoryFd, 0, config.memoryBytes());
     client.mapDma(memoryFd, 0, GUEST_BASE, config.memoryBytes());
+    client.write(
+        PciRegion.CONFIG,
+        PciCommand.OFFSET,
+        Short.BYTES,
+        PciCommand.MEMORY_SPACE | PciCommand.BUS_MASTER);
     final VfioUserClient.Region bar0 = client.region(PciRegion.BAR0);
     doorbellPage =
         bar0.fd() >= 0 && bar0.areaLength() > 0 && config.mapDoorbells()
