@@ -109,6 +109,9 @@ final class PciConfigSpace {
     final byte[] b = new byte[LENGTH];
     LittleEndian.putShort(b, VENDOR_ID_OFFSET, VENDOR_ID);
     LittleEndian.putShort(b, DEVICE_ID_OFFSET, DEVICE_ID);
+    // 0 by 7.5.1.1.3, as after firmware here: there are front-ends without a PCI bus, which never
+    // look at this register and expect their queues to be served.
+    LittleEndian.putShort(b, PciCommand.OFFSET, PciCommand.BUS_MASTER);
     LittleEndian.putShort(b, STATUS_OFFSET, STATUS_HAS_CAPABILITIES);
     LittleEndian.putInt(b, CLASS_OFFSET, CLASS_AND_REVISION);
     LittleEndian.putInt(b, BAR0_OFFSET, BAR_64_BIT);

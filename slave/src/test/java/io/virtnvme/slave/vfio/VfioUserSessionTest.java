@@ -501,12 +501,12 @@ class VfioUserSessionTest {
     final int event = EventFd.create();
     fixture.ask(fixture.map(0, MIB, 0, READ_WRITE), memory);
     fixture.ask(fixture.setIrqs(TRIGGER_EVENTS, PciIrq.MSIX, 0, 1), event);
-    fixture.ask(fixture.write(PciRegion.CONFIG, 4, 6, 4));
+    fixture.ask(fixture.write(PciRegion.CONFIG, 4, 2, 4));
     fixture.devices.calls.clear();
     fixture.ask(fixture.command(VfioUserCommand.DEVICE_RESET, 0));
     assertEquals(List.of("reset", "update"), fixture.devices.calls);
-    assertFalse(fixture.devices.isBusMaster);
-    assertEquals(0, fixture.readNumber(PciRegion.CONFIG, 4, 2));
+    assertTrue(fixture.devices.isBusMaster);
+    assertEquals(4, fixture.readNumber(PciRegion.CONFIG, 4, 2));
     assertTrue(fixture.devices.vectorFds[0] >= 0);
     assertNotEquals(0, fixture.devices.readable.translate(0, MIB));
     Fds.close(event);
@@ -515,13 +515,13 @@ class VfioUserSessionTest {
   @Test
   void shouldResetTheFunctionByItsConfigurationSpace() {
     fixture.negotiate();
-    fixture.ask(fixture.write(PciRegion.CONFIG, 4, 6, 4));
+    fixture.ask(fixture.write(PciRegion.CONFIG, 4, 2, 4));
     final long control = fixture.readNumber(PciRegion.CONFIG, 0x68, 2);
     fixture.devices.calls.clear();
     fixture.ask(fixture.write(PciRegion.CONFIG, 0x68, (int) control & 0xFF, 0x80));
     assertEquals(List.of("reset", "update"), fixture.devices.calls);
-    assertFalse(fixture.devices.isBusMaster);
-    assertEquals(0, fixture.readNumber(PciRegion.CONFIG, 4, 2));
+    assertTrue(fixture.devices.isBusMaster);
+    assertEquals(4, fixture.readNumber(PciRegion.CONFIG, 4, 2));
     assertEquals(0, fixture.readNumber(PciRegion.CONFIG, 0x69, 1) & 0x80);
   }
 
@@ -529,7 +529,7 @@ class VfioUserSessionTest {
   void shouldLetTheControllerReachMemoryOnlyAsABusMaster() {
     fixture.negotiate();
     fixture.ask(fixture.map(0x10_0000, MIB, 0, READ_WRITE), memory);
-    assertFalse(fixture.devices.isBusMaster);
+    assertTrue(fixture.devices.isBusMaster, "a front-end may know nothing of PCI");
     fixture.ask(fixture.write(PciRegion.CONFIG, 4, 2));
     assertFalse(fixture.devices.isBusMaster);
     fixture.ask(fixture.write(PciRegion.CONFIG, 4, 6, 4));
