@@ -503,6 +503,19 @@ public final class VfioUserSession implements FrontEndDevice {
     }
   }
 
+  /**
+   * Gives back memory and descriptors at once, whatever the session is doing. For a host that has
+   * ended already: nothing of the session may run, and nothing may be called any more.
+   */
+  public void abandon() {
+    if (!closed) {
+      signal.free();
+    }
+    closed = true;
+    device = null;
+    keepOnly(SlotTable.empty(VfioSlots.COUNT), VfioMemory.EMPTY, NO_NUMBERS);
+  }
+
   private void stopAndEnd() {
     // Also one that was only prepared: a takeover may have started its queues.
     if (device != null) {
