@@ -625,6 +625,33 @@ class VfioUserSessionTest {
     Fds.close(event);
   }
 
+  /**
+   * A message was in the middle of being applied when the master died, and its successor was given
+   * the record from before it: the answer to the same message must bring what that one lacks.
+   */
+  @Test
+  void shouldSayAgainWhatBecameOfTheDescriptorsOfAMessage() {
+    final byte[] version = fixture.version("{\"capabilities\":{}}");
+    for (final byte[] message :
+        List.of(
+            version,
+            fixture.map(0x10_0000, MIB, 0, READ_WRITE),
+            fixture.unmap(0x10_0000, MIB, 0))) {
+      final int[] fds =
+          VfioUserMessage.commandCode(message) == VfioUserCommand.DMA_MAP.code()
+              ? new int[] {memory}
+              : new int[0];
+      final Answer first = fixture.send(message, fds);
+      assertTrue(first.slots().length > 0);
+      fixture.sequence--;
+      final Answer again = fixture.send(message, fds);
+      assertEquals(first.version(), again.version());
+      assertArrayEquals(first.slots(), again.slots());
+      assertArrayEquals(first.sources(), again.sources());
+      assertArrayEquals(first.newFds(), again.newFds());
+    }
+  }
+
   @Test
   void shouldPrepareWhatASuccessorNeedsWithoutStartingIt() {
     fixture.negotiate();
