@@ -35,7 +35,9 @@ public final class NvmeQueueAgent implements RingAgent {
   private long eventIndexAddress;
   private int firstToPoll;
   private int stoppingCount;
+
   private boolean isOpen;
+  private final List<Runnable> whenOpen = new ArrayList<>();
 
   NvmeQueueAgent(final NvmeQueueSetup setup, final ReactorIo io, final int ringSlot) {
     this.context = setup.context();
@@ -122,7 +124,22 @@ public final class NvmeQueueAgent implements RingAgent {
     completion.call().force();
     isOpen = true;
     runner.runDeferred();
+    final List<Runnable> actions = List.copyOf(whenOpen);
+    whenOpen.clear();
+    actions.forEach(Runnable::run);
     return again;
+  }
+
+  /**
+   * Runs an action on this thread when what is inflight was taken over: now, or as soon as guest
+   * memory has the completion queue. One that waits when the queues are stopped never runs.
+   */
+  public void whenOpen(final Runnable action) {
+    if (isOpen) {
+      action.run();
+    } else {
+      whenOpen.add(action);
+    }
   }
 
   @Override

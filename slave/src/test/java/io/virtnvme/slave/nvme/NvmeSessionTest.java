@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.virtnvme.ipc.memory.Mem;
+import io.virtnvme.slave.virtqueue.GuestMemory;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -26,6 +27,9 @@ class NvmeSessionTest {
   private static final int EVENT = 12;
   private static final int READ = 2;
   private static final int WRITE = 1;
+
+  private static final DmaMemory NOWHERE =
+      new DmaMemory(GuestMemory.of(List.of()), GuestMemory.of(List.of()));
 
   @TempDir Path folder;
   private final Random random = new Random(23);
@@ -167,6 +171,31 @@ class NvmeSessionTest {
     final SessionRig.Completion told = rig.await(event);
     assertEquals(0, told.status());
     assertEquals(0x0001_0100, told.result(), "error log, invalid doorbell value, error event");
+  }
+
+  /** A front-end is moving guest memory about when the slave dies. */
+  @Test
+  void shouldKeepAnEventRequestOverATakeoverWithoutMemory() {
+    bringUp();
+    final TestCommand event = rig.command(EVENT, 0);
+    rig.submit(0, event);
+    assertEquals(0, rig.run(0, rig.command(GET_FEATURES, 0).dword(10, 7)).status());
+    final SessionRig.Slave next = rig.new Slave();
+    next.queues.memory(NOWHERE, () -> {});
+    rig.replace(next, random);
+    steps(10);
+    next.queues.memory(rig.memory, () -> {});
+    steps(10);
+    assertFalse(rig.isDone(event), "an event of nothing");
+    // A tail outside the queue is an error event.
+    Mem.putInt(rig.doorbells + 8, 5000);
+    assertEquals(0, rig.await(event).status());
+  }
+
+  private void steps(final int count) {
+    for (int i = 0; i < count; i++) {
+      rig.step();
+    }
   }
 
   @Test
