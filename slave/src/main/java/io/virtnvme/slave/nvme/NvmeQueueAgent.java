@@ -36,6 +36,9 @@ public final class NvmeQueueAgent implements RingAgent {
   private int firstToPoll;
   private int stoppingCount;
 
+  /** Nothing is touched before: the dead owner's requests may still run. */
+  private boolean isStarted;
+
   private boolean isOpen;
   private final List<Runnable> whenOpen = new ArrayList<>();
 
@@ -110,6 +113,7 @@ public final class NvmeQueueAgent implements RingAgent {
       ring.counters().load();
     }
     runner.begin(nowNs);
+    isStarted = true;
     return completion.isMapped() ? open() : 0;
   }
 
@@ -380,7 +384,7 @@ public final class NvmeQueueAgent implements RingAgent {
     }
     findShadows();
     runner.nextGeneration(present());
-    if (!isOpen && completion.isMapped()) {
+    if (isStarted && !isOpen && completion.isMapped()) {
       open();
     }
   }

@@ -192,6 +192,23 @@ class NvmeSessionTest {
     assertEquals(0, rig.await(event).status());
   }
 
+  @Test
+  void shouldRunNothingBeforeTheFenceWhenMemoryComesBack() {
+    bringUp();
+    rig.disk.room(0);
+    rig.submit(1, write(0, 20));
+    steps(3);
+    rig.disk.fence(true);
+    final SessionRig.Slave next = rig.new Slave();
+    next.queues.memory(NOWHERE, () -> {});
+    rig.replace(next, random);
+    steps(3);
+    final int before = rig.disk.submitCount;
+    next.queues.memory(rig.memory, () -> {});
+    steps(10);
+    assertEquals(before, rig.disk.submitCount, "the dead owner's requests may still run");
+  }
+
   private void steps(final int count) {
     for (int i = 0; i < count; i++) {
       rig.step();
