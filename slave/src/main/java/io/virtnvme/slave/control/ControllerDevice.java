@@ -158,6 +158,10 @@ final class ControllerDevice implements NvmeDevice, QueueEvents {
   @Override
   public void stop(final Runnable whenStopped) {
     stopped = true;
+    if (controller != null) {
+      // An image that it stored behind the stop would be stored to memory that is gone.
+      controller.close();
+    }
     queues.stopAll(whenStopped);
   }
 

@@ -33,6 +33,7 @@ public final class NvmeController {
   private ControllerState state;
   private int shownStatus;
   private int epoch;
+  private boolean isClosed;
   private long failureCount;
 
   /**
@@ -338,6 +339,16 @@ public final class NvmeController {
     }
   }
 
+  /**
+   * Its session ends: nothing more is asked of the host, whatever calls back from now on. The
+   * caller stops the queues.
+   */
+  public void close() {
+    isClosed = true;
+    adminQueue.stop();
+    epoch++;
+  }
+
   private RegisterState withShutdownStatus(final int status) {
     final RegisterState now = state.registers();
     return now.withStatus(now.isReady(), now.isFatal(), status);
@@ -346,7 +357,8 @@ public final class NvmeController {
   private void flush() {
     host.flush(
         () -> {
-          if (state.registers().shutdownStatus() == ControllerRegisters.CSTS_SHST_OCCURRING) {
+          if (!isClosed
+              && state.registers().shutdownStatus() == ControllerRegisters.CSTS_SHST_OCCURRING) {
             state = state.with(withShutdownStatus(ControllerRegisters.CSTS_SHST_COMPLETE));
             store(() -> {});
           }
