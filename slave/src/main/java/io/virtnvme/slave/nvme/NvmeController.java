@@ -243,7 +243,11 @@ public final class NvmeController {
     return null;
   }
 
-  /** I/O queues first: an admin command that is inflight may be about one of them. */
+  /**
+   * The admin queue when the I/O queues run: a command that is inflight there may be about one of
+   * them, and the driver rings for it as soon as it sees the completion. A new queue that starts
+   * later, behind a disk's fence, would take that for a doorbell of its predecessor.
+   */
   private void startQueues() {
     if (state.queues().isEmpty()) {
       return;
@@ -255,11 +259,24 @@ public final class NvmeController {
         host.startCompletionQueue(queue, () -> {});
       }
     }
-    for (final SubmissionQueue queue : state.submissionQueues()) {
-      if (queue.queueId() != 0) {
-        host.startSubmissionQueue(queue, () -> {});
-      }
+    final List<SubmissionQueue> submissions =
+        state.submissionQueues().stream().filter(queue -> queue.queueId() != 0).toList();
+    final int[] pendingCount = {submissions.size() + 1};
+    final Runnable whenStarted =
+        () -> {
+          pendingCount[0]--;
+          if (pendingCount[0] == 0 && begun == epoch) {
+            startAdminQueue();
+          }
+        };
+    for (final SubmissionQueue queue : submissions) {
+      host.startSubmissionQueue(queue, whenStarted);
     }
+    whenStarted.run();
+  }
+
+  private void startAdminQueue() {
+    final int begun = epoch;
     host.startCompletionQueue(state.queues().completionQueue(0), () -> {});
     host.startSubmissionQueue(
         state.queues().submissionQueue(0),

@@ -135,6 +135,7 @@ class NvmeSessionTest {
     standby.takeOver();
     assertEquals(0, standby.seat.ringCount());
     assertEquals(0, rig.await(read).status());
+    assertEquals(0, rig.run(0, rig.command(GET_FEATURES, 0).dword(10, 7)).status());
     assertEquals(2, standby.seat.ringCount());
   }
 
@@ -207,6 +208,18 @@ class NvmeSessionTest {
     next.queues.memory(rig.memory, () -> {});
     steps(10);
     assertEquals(before, rig.disk.submitCount, "the dead owner's requests may still run");
+  }
+
+  /** One may be about a queue, and the driver rings for that as soon as it sees the completion. */
+  @Test
+  void shouldAnswerNoAdminCommandBeforeAllQueuesRun() {
+    bringUp();
+    rig.disk.fence(true);
+    rig.replace(rig.new Slave(), random);
+    final TestCommand command = rig.command(GET_FEATURES, 0).dword(10, 7);
+    rig.submit(0, command);
+    steps(20);
+    assertFalse(rig.isDone(command));
   }
 
   private void steps(final int count) {
