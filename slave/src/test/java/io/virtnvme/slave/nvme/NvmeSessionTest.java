@@ -254,6 +254,27 @@ class NvmeSessionTest {
   }
 
   @Test
+  void shouldAnswerAResetThatComesWhileAnotherOneWaits() {
+    bringUp();
+    rig.disk.room(0);
+    rig.submit(1, read(0, 30));
+    steps(2);
+    final SessionRig.Slave slave = rig.slave;
+    slave.controller.writeRegister(0x14, 4, 6 << 16 | 4 << 20, () -> {});
+    // The idle queues end; before the control thread hears of that, the function is reset.
+    for (int i = 0; i < SessionRig.REACTORS; i++) {
+      slave.seat.doWork(i, 1);
+    }
+    final boolean[] done = new boolean[1];
+    slave.controller.reset(() -> done[0] = true);
+    steps(10);
+    assertFalse(done[0], "a command still runs");
+    rig.disk.room(-1);
+    steps(20);
+    assertTrue(done[0]);
+  }
+
+  @Test
   void shouldDeleteAndCreateQueuesAgain() {
     bringUp();
     for (int round = 0; round < 5; round++) {
