@@ -39,7 +39,13 @@ record Fault(int step, Kind kind, int amount) {
     /** The guest resets its device: new rings, requests that were not fetched are gone. */
     RESET,
     /** The front-end takes memory away, or gives it back. */
-    PLUG;
+    PLUG,
+    /** NVMe: the guest deletes a queue, with commands in flight, and makes it anew. */
+    DELETE_QUEUE,
+    /** NVMe: the front-end takes the memory of all queues away for a moment. */
+    MOVE_QUEUES,
+    /** A standby does nothing for {@code amount} steps, and wakes up as if nothing had been. */
+    HANG_STANDBY;
 
     /** Whether a guest survives it only if its front-end keeps the inflight region. */
     boolean needsFrontEndsRegion() {

@@ -1,6 +1,7 @@
 package io.virtnvme.chaos.sim;
 
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.SplittableRandom;
 
@@ -21,6 +22,7 @@ import java.util.SplittableRandom;
  * @param stepCount steps with faults
  * @param requestMax requests in those steps
  * @param faults in the order of their steps
+ * @param nvme what only an NVMe controller has; null for a vhost-user disk
  */
 record Plan(
     long seed,
@@ -36,8 +38,10 @@ record Plan(
     int startIndex,
     int stepCount,
     int requestMax,
-    List<Fault> faults) {
-  private static final List<Fault.Kind> KINDS = List.of(Fault.Kind.values());
+    List<Fault> faults,
+    NvmePlan nvme) {
+  private static final List<Fault.Kind> KINDS =
+      List.copyOf(EnumSet.range(Fault.Kind.KILL_AT_STORE, Fault.Kind.PLUG));
   private static final int STEPS_MIN = 500;
   private static final int STEPS_SPREAD = 2200;
   private static final int FAULTS_MAX = 8;
@@ -73,7 +77,8 @@ record Plan(
         packed ? 0 : 0xFFFF & random.nextInt(48) - 40,
         stepCount,
         20 + random.nextInt(300),
-        List.copyOf(faults));
+        List.copyOf(faults),
+        null);
   }
 
   private static Fault fault(final SplittableRandom random, final int stepCount) {
@@ -124,6 +129,7 @@ record Plan(
         startIndex,
         newStepCount,
         newRequestMax,
-        List.copyOf(newFaults));
+        List.copyOf(newFaults),
+        nvme);
   }
 }

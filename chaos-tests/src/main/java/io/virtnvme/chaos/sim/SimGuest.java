@@ -62,6 +62,7 @@ final class SimGuest implements AutoCloseable {
   final RingDriver[] drivers;
 
   private final World world;
+  private final Oracle oracle;
   private final Plan plan;
   private final SplittableRandom random;
   private final Oracle.Request[][] inFlight;
@@ -74,8 +75,9 @@ final class SimGuest implements AutoCloseable {
   private boolean calm;
   private boolean extraAllowed = true;
 
-  SimGuest(final World world, final SplittableRandom random) {
+  SimGuest(final World world, final Oracle oracle, final SplittableRandom random) {
     this.world = world;
+    this.oracle = oracle;
     this.plan = world.plan();
     this.random = random;
     this.requestMax = plan.requestMax();
@@ -133,7 +135,7 @@ final class SimGuest implements AutoCloseable {
    */
   void calm() {
     calm = true;
-    requestMax = world.oracle().postedCount() + (long) CALM_REQUESTS * plan.queueCount();
+    requestMax = oracle.postedCount() + (long) CALM_REQUESTS * plan.queueCount();
     for (int i = 0; i < drivers.length; i++) {
       waitForCall(i);
     }
@@ -141,7 +143,7 @@ final class SimGuest implements AutoCloseable {
 
   /** Whether everything that the guest wanted is done. */
   boolean isDone() {
-    return world.oracle().postedCount() >= requestMax && inFlightCount() == 0;
+    return oracle.postedCount() >= requestMax && inFlightCount() == 0;
   }
 
   private int inFlightCount() {
@@ -199,7 +201,7 @@ final class SimGuest implements AutoCloseable {
   }
 
   private void post(final int queue) {
-    if (world.oracle().postedCount() >= requestMax) {
+    if (oracle.postedCount() >= requestMax) {
       return;
     }
     final int type = randomType();
@@ -207,14 +209,14 @@ final class SimGuest implements AutoCloseable {
     final int sector = random.nextInt(SimDisk.SECTOR_COUNT - count);
     final RingDriver driver = drivers[queue];
     driver.useIndirect(plan.indirect() && random.nextBoolean());
-    if (!world.oracle().isFree(sector, count)) {
+    if (!oracle.isFree(sector, count)) {
       return;
     }
     final int token = driver.begin(type, sector);
     if (token == DriverQueue.NONE) {
       return;
     }
-    final Oracle.Request request = world.oracle().request(queue, type, sector, count);
+    final Oracle.Request request = oracle.request(queue, type, sector, count);
     final Region region = extraAllowed && random.nextBoolean() ? extra : rings;
     final long buffer =
         region.guestAddress
@@ -225,7 +227,7 @@ final class SimGuest implements AutoCloseable {
     if (driver.add()) {
       inFlight[queue][token] = request;
       buffers[queue][token] = buffer;
-      world.oracle().onPosted(request);
+      oracle.onPosted(request);
       world.trace().note("post", request.number, type, sector);
     }
   }
@@ -277,7 +279,7 @@ final class SimGuest implements AutoCloseable {
     for (int token = driver.poll(); token != DriverQueue.NONE; token = driver.poll()) {
       final Oracle.Request request = inFlight[queue][token];
       inFlight[queue][token] = null;
-      world.oracle().onCompleted(request, driver.status(token), driver.usedLength(token));
+      oracle.onCompleted(request, driver.status(token), driver.usedLength(token));
       if (request.type == BlkRequest.TYPE_IN) {
         checkRead(request, buffers[queue][token]);
       }
@@ -317,7 +319,7 @@ final class SimGuest implements AutoCloseable {
       reap(queue);
       for (int token = 0; token < plan.queueSize(); token++) {
         if (inFlight[queue][token] != null) {
-          world.oracle().onDropped(inFlight[queue][token]);
+          oracle.onDropped(inFlight[queue][token]);
           inFlight[queue][token] = null;
         }
       }

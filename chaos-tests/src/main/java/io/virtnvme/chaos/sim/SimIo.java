@@ -142,7 +142,7 @@ final class SimIo implements ReactorIo {
       if ((operation == OP_READ || operation == OP_WRITE) && sum != lengthBytes) {
         throw new Violation("iovecs hold " + sum + " bytes of " + lengthBytes);
       }
-      world.oracle().onSubmit(io.slave.number(), operation, offsetBytes, lengthBytes);
+      world.machine().onSubmit(io.slave.number(), operation, offsetBytes, lengthBytes);
       if (!world.plan().kernelDisk()) {
         world.disk().transfer(operation, bases, lengths, offsetBytes, lengthBytes, lengthBytes);
         return DONE;

@@ -162,6 +162,8 @@ final class SimSlave implements ReactorEvents {
         masterNumber = world.master().number();
         run(sessions::handBack);
       }
+    } else if (!leaving) {
+      run(sessions::refresh);
     }
   }
 

@@ -37,11 +37,30 @@ public final class Simulation implements AutoCloseable {
       long requests,
       String failure) {}
 
+  /** Who is at the other end of the session. */
+  public enum FrontEnd {
+    /** A vhost-user disk. */
+    VHOST,
+    /** An NVMe controller over vfio-user. */
+    NVME;
+
+    Plan plan(final long seed) {
+      return this == NVME ? NvmePlan.of(seed) : Plan.of(seed);
+    }
+  }
+
+  private final FrontEnd frontEnd;
   private final Path folder;
   private final SegmentDirectory segments;
 
   /** Makes the folder. */
   public Simulation() {
+    this(FrontEnd.VHOST);
+  }
+
+  /** Makes the folder; the same seed means another run with each kind of front-end. */
+  public Simulation(final FrontEnd frontEnd) {
+    this.frontEnd = frontEnd;
     try {
       folder = Files.createTempDirectory("virtnvme-simulation");
     } catch (final IOException e) {
@@ -57,7 +76,7 @@ public final class Simulation implements AutoCloseable {
 
   /** Runs one seed. */
   public Result run(final long seed) {
-    return run(Plan.of(seed), new Trace(false));
+    return run(frontEnd.plan(seed), new Trace(false));
   }
 
   Result run(final Plan plan, final Trace trace) {
@@ -76,7 +95,7 @@ public final class Simulation implements AutoCloseable {
         world.step(),
         world.storeCount(),
         world.deathCount(),
-        world.oracle().completedCount(),
+        world.machine().completedCount(),
         failure);
   }
 
@@ -102,7 +121,7 @@ public final class Simulation implements AutoCloseable {
    * @return the plan, the failure, and the trace
    */
   public String explain(final long seed, final int linesMax) {
-    Plan best = Plan.of(seed);
+    Plan best = frontEnd.plan(seed);
     int runs = 0;
     boolean better = true;
     while (better && runs < SHRINK_RUNS_MAX) {

@@ -1,10 +1,12 @@
 package io.virtnvme.chaos.sim;
 
 import java.time.Duration;
+import java.util.Arrays;
 
 /**
- * Runs many seeds: {@code SimulationMain FIRST COUNT [SECONDS]}. Ends with 1 at the first seed that
- * fails, and says how. Needs {@code -Dvirtnvme.mem.record=true}, so that slaves die between stores.
+ * Runs many seeds: {@code SimulationMain [--front-end vhost|nvme] FIRST COUNT [SECONDS]}. Ends with
+ * 1 at the first seed that fails, and says how. Needs {@code -Dvirtnvme.mem.record=true}, so that
+ * slaves die between stores.
  */
 public final class SimulationMain {
   private static final int PROGRESS_SEEDS = 1000;
@@ -13,9 +15,12 @@ public final class SimulationMain {
   private SimulationMain() {}
 
   /** See the class. */
-  public static void main(final String[] args) {
-    if (args.length < 2 || args.length > 3) {
-      System.err.println("usage: SimulationMain FIRST COUNT [SECONDS]");
+  public static void main(final String[] given) {
+    final boolean isNamed = given.length > 1 && given[0].equals("--front-end");
+    final Simulation.FrontEnd frontEnd = isNamed ? frontEnd(given[1]) : Simulation.FrontEnd.VHOST;
+    final String[] args = isNamed ? Arrays.copyOfRange(given, 2, given.length) : given;
+    if (frontEnd == null || args.length < 2 || args.length > 3) {
+      System.err.println("usage: SimulationMain [--front-end vhost|nvme] FIRST COUNT [SECONDS]");
       System.exit(2);
       return;
     }
@@ -27,17 +32,29 @@ public final class SimulationMain {
       System.err.println("stores are not recorded: start the JVM with -Dvirtnvme.mem.record=true");
       System.exit(2);
     }
-    System.exit(run(first, count, limit) ? 0 : 1);
+    System.exit(run(frontEnd, first, count, limit) ? 0 : 1);
   }
 
-  private static boolean run(final long first, final long count, final Duration limit) {
+  private static Simulation.FrontEnd frontEnd(final String name) {
+    return switch (name) {
+      case "vhost" -> Simulation.FrontEnd.VHOST;
+      case "nvme" -> Simulation.FrontEnd.NVME;
+      default -> null;
+    };
+  }
+
+  private static boolean run(
+      final Simulation.FrontEnd frontEnd,
+      final long first,
+      final long count,
+      final Duration limit) {
     final long beginNs = System.nanoTime();
     long seed = first;
     long steps = 0;
     long stores = 0;
     long deaths = 0;
     long requests = 0;
-    try (Simulation simulation = new Simulation()) {
+    try (Simulation simulation = new Simulation(frontEnd)) {
       while (seed < first + count && System.nanoTime() - beginNs < limit.toNanos()) {
         final Simulation.Result result = simulation.run(seed);
         if (result.failure() != null) {

@@ -1,17 +1,23 @@
 package io.virtnvme.chaos.sim;
 
+import io.virtnvme.ipc.relay.NvmeDescription;
 import io.virtnvme.ipc.relay.SessionDescription;
 import io.virtnvme.ipc.segment.SessionSegment;
 import io.virtnvme.slave.bdev.Bdev;
+import io.virtnvme.slave.control.SeatControllers;
 import io.virtnvme.slave.reactor.PreparedSession;
 import io.virtnvme.slave.reactor.SteppedSeat;
 import io.virtnvme.slave.session.Answer;
+import io.virtnvme.slave.session.FrontEndDevice;
 import io.virtnvme.slave.session.VhostUserSession;
+import io.virtnvme.slave.vfio.NvmeDevices;
+import io.virtnvme.slave.vfio.VfioUserSession;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.UUID;
 
 /**
  * A slave's sessions as its control thread keeps them: which are prepared, which are served, what
@@ -25,16 +31,22 @@ final class SlaveSessions {
   private static final class Entry {
     final long id;
     final SessionSegment segment;
-    final VhostUserSession session;
+    final FrontEndDevice session;
+    final Runnable abandon;
     boolean serving;
     boolean closing;
     Letter busyWith;
     Letter waiting;
 
-    Entry(final long id, final SessionSegment segment, final VhostUserSession session) {
+    Entry(
+        final long id,
+        final SessionSegment segment,
+        final FrontEndDevice session,
+        final Runnable abandon) {
       this.id = id;
       this.segment = segment;
       this.session = session;
+      this.abandon = abandon;
     }
   }
 
@@ -42,6 +54,7 @@ final class SlaveSessions {
   private final SimSlave slave;
   private final SteppedSeat seat;
   private final Bdev disk;
+  private final NvmeDevices controllers;
   private final Map<Long, Entry> entries = new LinkedHashMap<>();
 
   SlaveSessions(final World world, final SimSlave slave, final SteppedSeat seat, final Bdev disk) {
@@ -49,11 +62,31 @@ final class SlaveSessions {
     this.slave = slave;
     this.seat = seat;
     this.disk = disk;
+    this.controllers = new SeatControllers(bdevId -> disk, () -> seat);
   }
 
   private static SessionDescription description(final boolean packed) {
     return new SessionDescription(
         SessionDescription.Protocol.VHOST_USER_BLK, "c", 0, 1, QUEUE_COUNT_MAX, false, packed);
+  }
+
+  private static SessionDescription controller(final NvmePlan plan) {
+    return SessionDescription.ofNvme(
+        "c",
+        0,
+        new NvmeDescription(
+            "nqn.2026-01.x:sim",
+            "S",
+            "M",
+            1,
+            1,
+            plan.mappedDoorbells(),
+            plan.shadowDoorbells(),
+            SimNvmeGuest.QUEUE_COUNT_MAX,
+            SimNvmeGuest.QUEUE_ENTRIES_MAX,
+            List.of(
+                new NvmeDescription.Namespace(
+                    1, 1, new UUID(0x4000, 0x8000_0000_0000_0001L), "", ""))));
   }
 
   boolean has(final long sessionId) {
@@ -89,16 +122,21 @@ final class SlaveSessions {
 
   private Entry create(final long id) {
     final SessionSegment segment = SessionSegment.open(world.segments(), id);
-    final Entry entry =
-        new Entry(
-            id,
-            segment,
-            new VhostUserSession(
-                id,
-                world.plan().packed() ? DESCRIPTION_PACKED : DESCRIPTION_SPLIT,
-                segment,
-                disk,
-                seat::rings));
+    final Entry entry;
+    if (world.plan().nvme() == null) {
+      final VhostUserSession session =
+          new VhostUserSession(
+              id,
+              world.plan().packed() ? DESCRIPTION_PACKED : DESCRIPTION_SPLIT,
+              segment,
+              disk,
+              seat::rings);
+      entry = new Entry(id, segment, session, session::abandon);
+    } else {
+      final VfioUserSession session =
+          new VfioUserSession(id, controller(world.plan().nvme()), segment, controllers);
+      entry = new Entry(id, segment, session, session::abandon);
+    }
     entries.put(id, entry);
     return entry;
   }
@@ -124,6 +162,15 @@ final class SlaveSessions {
   private static void serve(final Entry entry) {
     entry.serving = true;
     entry.session.startRings();
+  }
+
+  /** Prepares anew the sessions whose owner has made other queues since. */
+  void refresh() {
+    for (final Entry entry : List.copyOf(entries.values())) {
+      if (!entry.serving && !entry.closing && !entry.session.isPreparationCurrent()) {
+        settle(entry);
+      }
+    }
   }
 
   /** The reactors have the seat and run what was prepared; the rest is started here. */
@@ -153,7 +200,8 @@ final class SlaveSessions {
 
   private void handle(final Entry entry, final Letter letter) {
     entry.busyWith = letter;
-    entry.session.onMessage(letter.bytes, letter.fds, answer -> onAnswer(entry, letter, answer));
+    entry.session.onMessage(
+        letter.sequence, letter.bytes, letter.fds, answer -> onAnswer(entry, letter, answer));
   }
 
   private void onAnswer(final Entry entry, final Letter letter, final Answer answer) {
@@ -264,7 +312,7 @@ final class SlaveSessions {
                 .toArray());
       }
       dropWaiting(entry);
-      entry.session.abandon();
+      entry.abandon.run();
       entry.segment.close();
     }
     entries.clear();

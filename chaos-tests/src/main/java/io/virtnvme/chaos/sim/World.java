@@ -28,6 +28,15 @@ final class World implements AutoCloseable {
   private static final int PART_MASTER = 4;
   private static final int PART_SLAVE = 5;
 
+  /**
+   * Whose turn it is, of 100: below the first number the guest's, then a reactor's, a control
+   * thread's, the disk's, the master's, and for the rest the front-end's. That of NVMe has more to
+   * say, and control threads have all admin commands.
+   */
+  private static final int[] VHOST_TURNS = {24, 58, 72, 84, 95};
+
+  private static final int[] NVME_TURNS = {22, 46, 64, 74, 87};
+
   private final Plan plan;
   private final Trace trace;
   private final SegmentDirectory segments;
@@ -35,9 +44,8 @@ final class World implements AutoCloseable {
   private final SplittableRandom masterRandom;
   private final SplittableRandom slaveRandom;
   private final SimDisk disk;
-  private final Oracle oracle;
-  private final SimGuest guest;
-  private final SimFrontEnd frontEnd;
+  private final Machine machine;
+  private final int[] turns;
   private final List<SimSlave> slaves = new ArrayList<>();
   private final List<SimSlave> dead = new ArrayList<>();
   private final Map<Long, Connection> connections = new HashMap<>();
@@ -67,9 +75,11 @@ final class World implements AutoCloseable {
     this.masterRandom = plan.random(PART_MASTER);
     this.slaveRandom = plan.random(PART_SLAVE);
     this.disk = new SimDisk(this, plan.random(PART_DISK));
-    this.oracle = new Oracle(disk, plan.queueCount());
-    this.guest = new SimGuest(this, plan.random(PART_GUEST));
-    this.frontEnd = new SimFrontEnd(this, guest);
+    this.machine =
+        plan.nvme() == null
+            ? new VhostMachine(this, plan.random(PART_GUEST))
+            : new NvmeMachine(this, plan.random(PART_GUEST));
+    this.turns = plan.nvme() == null ? VHOST_TURNS : NVME_TURNS;
     startMaster();
   }
 
@@ -89,8 +99,8 @@ final class World implements AutoCloseable {
     return disk;
   }
 
-  Oracle oracle() {
-    return oracle;
+  Machine machine() {
+    return machine;
   }
 
   /** The master, or null while there is none. */
@@ -135,21 +145,20 @@ final class World implements AutoCloseable {
     }
     calm();
     final int last = step + CALM_STEPS_MAX;
-    while (!(guest.isDone() && frontEnd.isSettled())) {
+    while (!machine.isDone()) {
       if (step == last) {
         throw new Violation(
             "nothing goes wrong any more, and still not everything ends: sent="
-                + oracle.postedCount()
+                + machine.postedCount()
                 + " completed="
-                + oracle.completedCount()
-                + " front-end settled="
-                + frontEnd.isSettled());
+                + machine.completedCount()
+                + " "
+                + machine.outstanding());
       }
       advance();
     }
-    oracle.checkEnd();
-    frontEnd.checkEnd();
-    trace.note("end", oracle.completedCount(), storeCount);
+    machine.checkEnd();
+    trace.note("end", machine.completedCount(), storeCount);
   }
 
   private void calm() {
@@ -162,7 +171,7 @@ final class World implements AutoCloseable {
       slave.dieAfter(0);
       slave.wake(Integer.MAX_VALUE);
     }
-    guest.calm();
+    machine.calm();
   }
 
   private void advance() {
@@ -176,26 +185,26 @@ final class World implements AutoCloseable {
       slave.wake(step);
     }
     final int turn = schedule.nextInt(100);
-    if (turn < 24) {
-      guest.step();
-    } else if (turn < 58) {
+    if (turn < turns[0]) {
+      machine.stepGuest();
+    } else if (turn < turns[1]) {
       final SimSlave slave = anyone();
       if (slave != null) {
         slave.stepReactor();
       }
-    } else if (turn < 72) {
+    } else if (turn < turns[2]) {
       final SimSlave slave = anyone();
       if (slave != null) {
         slave.stepControl();
       }
-    } else if (turn < 84) {
+    } else if (turn < turns[3]) {
       disk.step();
-    } else if (turn < 95) {
+    } else if (turn < turns[4]) {
       if (master != null) {
         master.step();
       }
     } else {
-      frontEnd.step();
+      machine.stepFrontEnd();
     }
   }
 
@@ -243,8 +252,9 @@ final class World implements AutoCloseable {
       }
       case SLOW_DISK -> disk.slowUntil(step + fault.amount());
       case SMALL_DISK -> disk.smallUntil(step + fault.amount());
-      case RECONNECT -> frontEnd.hangUp();
-      case PAUSE, NEW_REGION, RESET, PLUG -> frontEnd.want(fault.kind());
+      case HANG_STANDBY -> hangStandby(fault.amount());
+      case RECONNECT -> machine.hangUp();
+      case PAUSE, NEW_REGION, RESET, PLUG, DELETE_QUEUE, MOVE_QUEUES -> machine.want(fault.kind());
     }
   }
 
@@ -252,6 +262,16 @@ final class World implements AutoCloseable {
     for (final SimSlave slave : List.copyOf(slaves)) {
       if (slave != seatHolder) {
         onDeath(slave, "killed while it waited");
+        return;
+      }
+    }
+  }
+
+  private void hangStandby(final int steps) {
+    for (final SimSlave slave : slaves) {
+      if (slave != seatHolder && slave.isRunning()) {
+        hungSince = step;
+        slave.hangUntil(step + steps);
         return;
       }
     }
@@ -369,13 +389,13 @@ final class World implements AutoCloseable {
     if (master != null) {
       master.die();
     }
-    frontEnd.close();
+    machine.hangUp();
     slaves.forEach(SimSlave::dead);
     slaves.forEach(SimSlave::release);
     dead.forEach(SimSlave::release);
     allConnections.forEach(Connection::close);
     sessionSegments.forEach(this::removeSegment);
-    guest.close();
+    machine.close();
     disk.close();
   }
 }

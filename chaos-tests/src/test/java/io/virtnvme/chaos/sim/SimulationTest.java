@@ -115,7 +115,21 @@ class SimulationTest {
     faults.add(new Fault(1350, Fault.Kind.RESET, 0));
     faults.add(new Fault(1700, Fault.Kind.RECONNECT, 0));
     return new Plan(
-        7, packed, 1, packed ? 6 : 4, 1, true, true, true, true, true, 65530, 2300, 60, faults);
+        7,
+        packed,
+        1,
+        packed ? 6 : 4,
+        1,
+        true,
+        true,
+        true,
+        true,
+        true,
+        65530,
+        2300,
+        60,
+        faults,
+        null);
   }
 
   @Test

@@ -13,7 +13,7 @@ import io.virtnvme.slave.nvme.NamespaceVolume;
 import io.virtnvme.slave.nvme.NvmeController;
 import io.virtnvme.slave.nvme.QueueEvents;
 import io.virtnvme.slave.nvme.SessionQueues;
-import io.virtnvme.slave.reactor.Seat;
+import io.virtnvme.slave.reactor.SeatQueues;
 import io.virtnvme.slave.ring.RingSetup;
 import io.virtnvme.slave.session.SessionException;
 import io.virtnvme.slave.vfio.NvmeDevice;
@@ -33,7 +33,7 @@ final class ControllerDevice implements NvmeDevice, QueueEvents {
   private final NvmeMachine machine;
   private final ControllerConfig config;
   private final ControllerArea area;
-  private final Seat seat;
+  private final SeatQueues seat;
   private final Function<SessionDescription, List<NamespaceVolume>> volumesOf;
   private final List<Runnable> early = new ArrayList<>();
   private SessionQueues queues;
@@ -51,7 +51,7 @@ final class ControllerDevice implements NvmeDevice, QueueEvents {
       final NvmeMachine machine,
       final ControllerConfig config,
       final ControllerArea area,
-      final Seat seat,
+      final SeatQueues seat,
       final Function<SessionDescription, List<NamespaceVolume>> volumesOf) {
     this.machine = machine;
     this.config = config;
@@ -65,7 +65,7 @@ final class ControllerDevice implements NvmeDevice, QueueEvents {
     queues = made;
   }
 
-  Seat seat() {
+  SeatQueues seat() {
     return seat;
   }
 
@@ -167,6 +167,10 @@ final class ControllerDevice implements NvmeDevice, QueueEvents {
   @Override
   public void stop(final Runnable whenStopped) {
     stopped = true;
+    if (controller != null) {
+      // An image that it stored behind the stop would be stored to memory that is gone.
+      controller.close();
+    }
     queues.stopAll(whenStopped);
   }
 

@@ -3,6 +3,7 @@ package io.virtnvme.slave.control;
 import io.virtnvme.ipc.relay.BdevDescription;
 import io.virtnvme.ipc.relay.NvmeDescription;
 import io.virtnvme.ipc.relay.SessionDescription;
+import io.virtnvme.slave.bdev.Bdev;
 import io.virtnvme.slave.nvme.ControllerArea;
 import io.virtnvme.slave.nvme.ControllerAreaDescriptor;
 import io.virtnvme.slave.nvme.ControllerConfig;
@@ -12,6 +13,7 @@ import io.virtnvme.slave.nvme.NamespaceIds;
 import io.virtnvme.slave.nvme.NamespaceVolume;
 import io.virtnvme.slave.nvme.SessionParts;
 import io.virtnvme.slave.reactor.Seat;
+import io.virtnvme.slave.reactor.SeatQueues;
 import io.virtnvme.slave.session.SessionException;
 import io.virtnvme.slave.vfio.NvmeDevice;
 import io.virtnvme.slave.vfio.NvmeDevices;
@@ -19,19 +21,35 @@ import io.virtnvme.slave.vfio.NvmeMachine;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.function.LongFunction;
+import java.util.function.Supplier;
 
 /**
  * The NVMe controllers of one seat: brings sessions, disks and reactors together. Control thread.
  */
-final class SeatControllers implements NvmeDevices {
-  private final Volumes volumes;
-  private final Map<Integer, Seat> seats;
-  private final int seatId;
+public final class SeatControllers implements NvmeDevices {
+  private final LongFunction<Bdev> disks;
+  private final Supplier<? extends SeatQueues> currentSeat;
+
+  /**
+   * The controllers of one seat.
+   *
+   * @param disks an open disk by the master's id, or null
+   * @param currentSeat the seat as this process has it; gives null while it has nothing to do with
+   *     it
+   */
+  public SeatControllers(
+      final LongFunction<Bdev> disks, final Supplier<? extends SeatQueues> currentSeat) {
+    this.disks = disks;
+    this.currentSeat = currentSeat;
+  }
 
   SeatControllers(final Volumes volumes, final Map<Integer, Seat> seats, final int seatId) {
-    this.volumes = volumes;
-    this.seats = seats;
-    this.seatId = seatId;
+    this(id -> bdev(volumes.get(id)), () -> seats.get(seatId));
+  }
+
+  private static Bdev bdev(final Volumes.Volume volume) {
+    return volume == null ? null : volume.bdev();
   }
 
   @Override
@@ -46,7 +64,7 @@ final class SeatControllers implements NvmeDevices {
 
   @Override
   public NvmeDevice make(final NvmeMachine machine) {
-    final Seat seat = seats.get(seatId);
+    final SeatQueues seat = currentSeat.get();
     if (seat == null) {
       return null;
     }
@@ -63,7 +81,7 @@ final class SeatControllers implements NvmeDevices {
 
   @Override
   public boolean isUsable(final NvmeDevice device) {
-    return device instanceof ControllerDevice ours && ours.seat() == seats.get(seatId);
+    return device instanceof ControllerDevice ours && ours.seat() == currentSeat.get();
   }
 
   private SessionParts parts(final NvmeMachine machine, final ControllerArea area) {
@@ -99,15 +117,15 @@ final class SeatControllers implements NvmeDevices {
       final NvmeMachine machine, final SessionDescription description) {
     final List<NamespaceVolume> found = new ArrayList<>();
     for (final NvmeDescription.Namespace namespace : description.nvme().namespaces()) {
-      final Volumes.Volume volume = volumes.get(namespace.bdevId());
-      if (volume == null) {
+      final Bdev bdev = disks.apply(namespace.bdevId());
+      if (bdev == null) {
         throw new SessionException(
             "the bdev of namespace "
                 + namespace.nsid()
                 + " is not open here: bdev id="
                 + namespace.bdevId());
       }
-      final BdevDescription disk = volume.bdev().description();
+      final BdevDescription disk = bdev.description();
       found.add(
           new NamespaceVolume(
               new Namespace(
@@ -116,7 +134,7 @@ final class SeatControllers implements NvmeDevices {
                   disk.blockBytes(),
                   disk.readOnly(),
                   idsOf(namespace)),
-              volume.bdev(),
+              bdev,
               machine.segment().diskCounters(namespace.bdevId())));
     }
     return found;

@@ -33,6 +33,7 @@ public final class NvmeController {
   private ControllerState state;
   private int shownStatus;
   private int epoch;
+  private boolean isClosed;
   private long failureCount;
 
   /**
@@ -244,7 +245,11 @@ public final class NvmeController {
     return null;
   }
 
-  /** I/O queues first: an admin command that is inflight may be about one of them. */
+  /**
+   * The admin queue when the I/O queues run: a command that is inflight there may be about one of
+   * them, and the driver rings for it as soon as it sees the completion. A new queue that starts
+   * later, behind a disk's fence, would take that for a doorbell of its predecessor.
+   */
   private void startQueues() {
     if (state.queues().isEmpty()) {
       return;
@@ -256,11 +261,24 @@ public final class NvmeController {
         host.startCompletionQueue(queue, () -> {});
       }
     }
-    for (final SubmissionQueue queue : state.submissionQueues()) {
-      if (queue.queueId() != 0) {
-        host.startSubmissionQueue(queue, () -> {});
-      }
+    final List<SubmissionQueue> submissions =
+        state.submissionQueues().stream().filter(queue -> queue.queueId() != 0).toList();
+    final int[] pendingCount = {submissions.size() + 1};
+    final Runnable whenStarted =
+        () -> {
+          pendingCount[0]--;
+          if (pendingCount[0] == 0 && begun == epoch) {
+            startAdminQueue();
+          }
+        };
+    for (final SubmissionQueue queue : submissions) {
+      host.startSubmissionQueue(queue, whenStarted);
     }
+    whenStarted.run();
+  }
+
+  private void startAdminQueue() {
+    final int begun = epoch;
     host.startCompletionQueue(state.queues().completionQueue(0), () -> {});
     host.startSubmissionQueue(
         state.queues().submissionQueue(0),
@@ -340,6 +358,16 @@ public final class NvmeController {
     }
   }
 
+  /**
+   * Its session ends: nothing more is asked of the host, whatever calls back from now on. The
+   * caller stops the queues.
+   */
+  public void close() {
+    isClosed = true;
+    adminQueue.stop();
+    epoch++;
+  }
+
   private RegisterState withShutdownStatus(final int status) {
     final RegisterState now = state.registers();
     return now.withStatus(now.isReady(), now.isFatal(), status);
@@ -348,7 +376,8 @@ public final class NvmeController {
   private void flush() {
     host.flush(
         () -> {
-          if (state.registers().shutdownStatus() == ControllerRegisters.CSTS_SHST_OCCURRING) {
+          if (!isClosed
+              && state.registers().shutdownStatus() == ControllerRegisters.CSTS_SHST_OCCURRING) {
             state = state.with(withShutdownStatus(ControllerRegisters.CSTS_SHST_COMPLETE));
             store(() -> {});
           }

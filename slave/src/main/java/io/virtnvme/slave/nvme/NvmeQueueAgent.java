@@ -40,7 +40,12 @@ public final class NvmeQueueAgent implements RingAgent {
   private long eventIndexAddress;
   private int firstToPoll;
   private int stoppingCount;
+
+  /** Nothing is touched before: the dead owner's requests may still run. */
+  private boolean isStarted;
+
   private boolean isOpen;
+  private final List<Runnable> whenOpen = new ArrayList<>();
 
   NvmeQueueAgent(final NvmeQueueSetup setup, final ReactorIo io, final int ringSlot) {
     this.context = setup.context();
@@ -114,6 +119,7 @@ public final class NvmeQueueAgent implements RingAgent {
       ring.counters().load();
     }
     runner.begin(nowNs);
+    isStarted = true;
     if (completion.isMapped()) {
       return open();
     }
@@ -132,7 +138,22 @@ public final class NvmeQueueAgent implements RingAgent {
     completion.call().force();
     isOpen = true;
     runner.runDeferred();
+    final List<Runnable> actions = List.copyOf(whenOpen);
+    whenOpen.clear();
+    actions.forEach(Runnable::run);
     return again;
+  }
+
+  /**
+   * Runs an action on this thread when what is inflight was taken over: now, or as soon as guest
+   * memory has the completion queue. One that waits when the queues are stopped never runs.
+   */
+  public void whenOpen(final Runnable action) {
+    if (isOpen) {
+      action.run();
+    } else {
+      whenOpen.add(action);
+    }
   }
 
   @Override
@@ -381,7 +402,7 @@ public final class NvmeQueueAgent implements RingAgent {
     }
     findShadows();
     runner.nextGeneration(present());
-    if (!isOpen && completion.isMapped()) {
+    if (isStarted && !isOpen && completion.isMapped()) {
       open();
     }
   }

@@ -292,8 +292,11 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
   private void stop(final Ring ring, final IntConsumer whenStopped) {
     if (ring.whenStopped == null) {
       endingCount++;
+      ring.whenStopped = whenStopped;
+    } else {
+      // Two resets may wait for the same ring, and each for an answer.
+      ring.whenStopped = ring.whenStopped.andThen(whenStopped);
     }
-    ring.whenStopped = whenStopped;
     if (ring.state == Ring.State.RUNNING) {
       ring.state = Ring.State.STOPPING;
     }

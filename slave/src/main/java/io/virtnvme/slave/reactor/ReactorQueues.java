@@ -189,6 +189,10 @@ final class ReactorQueues implements SessionQueues, QueueReports {
     try {
       if (agent != null) {
         agent.startSubmissions(queue);
+        // Not while a front-end moves the queue's memory: of the admin queue nothing is handed over
+        // before, and the doorbell of a new queue is cleared only then.
+        agent.whenOpen(() -> control.execute(whenStarted));
+        return;
       }
     } catch (final IllegalStateException e) {
       reactors.of(queue.completionQueueId()).fail(context.sessionId(), e.getMessage());

@@ -11,7 +11,7 @@ import java.util.Arrays;
 import java.util.function.Supplier;
 
 /** A seat that this process waits for or owns, as the control thread sees it. */
-public final class Seat implements AutoCloseable {
+public final class Seat implements AutoCloseable, SeatQueues {
   private final int id;
   private final int[] cores;
   private final SeatSegment segment;
@@ -107,10 +107,7 @@ public final class Seat implements AutoCloseable {
     return isOwned() ? rings : RingHost.NONE;
   }
 
-  /**
-   * The NVMe queues of a session, which run nowhere yet. What reactors tell of them comes to {@code
-   * events} on the control thread.
-   */
+  @Override
   public SessionQueues queues(final SessionParts parts, final QueueEvents events) {
     return new ReactorQueues(reactors, posted, this::isOwned, parts, events);
   }

@@ -12,7 +12,7 @@ import java.util.function.Supplier;
  * reactor has its seat and when it works. For simulations in one thread, on their own clock; never
  * sleeps.
  */
-public final class SteppedSeat implements AutoCloseable {
+public final class SteppedSeat implements SeatQueues, AutoCloseable {
   private final Reactor[] reactors;
   private final boolean[] owned;
   private final ReactorRings rings;
@@ -50,7 +50,7 @@ public final class SteppedSeat implements AutoCloseable {
     return isOwned() ? rings : RingHost.NONE;
   }
 
-  /** As {@link Seat#queues}. */
+  @Override
   public SessionQueues queues(final SessionParts parts, final QueueEvents queueEvents) {
     return new ReactorQueues(reactors, events, this::isOwned, parts, queueEvents);
   }

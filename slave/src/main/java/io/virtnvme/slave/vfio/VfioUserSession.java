@@ -50,6 +50,9 @@ public final class VfioUserSession implements FrontEndDevice {
   private int[] fds = SlotTable.empty(VfioSlots.COUNT);
   private VfioMemory memory = VfioMemory.EMPTY;
 
+  /** What the last message that this process applied did with descriptors; null before. */
+  private Applied applied;
+
   /** Null before VERSION was answered, and while this process has nothing to do with the seat. */
   private NvmeDevice device;
 
@@ -230,8 +233,7 @@ public final class VfioUserSession implements FrontEndDevice {
     }
     if (state.last() != null && state.last().sequence() == sequence) {
       SlotTable.close(messageFds);
-      sink.onAnswer(
-          unchanged(false, "", VfioUserMessage.wantsReply(message) ? state.last().reply() : null));
+      sink.onAnswer(repeated(message, sequence));
       return;
     }
     int[] newFds = NO_NUMBERS;
@@ -271,6 +273,33 @@ public final class VfioUserSession implements FrontEndDevice {
       return;
     }
     apply(new Step(sequence, message, messageFds, change, mapped, table, newFds, sink));
+  }
+
+  /** Slots and sources of an answer, and the descriptors that it brings; a session's own. */
+  @SuppressWarnings("ArrayRecordComponent") // never changed
+  private record Applied(long sequence, int[][] slotChanges, int[] newFds) {
+    static final Applied NOTHING = new Applied(0, new int[][] {NO_NUMBERS, NO_NUMBERS}, NO_NUMBERS);
+  }
+
+  /**
+   * The same answer again, for a master that did not see the first one. It may have been given the
+   * record from before the message, which was in the middle of being applied: so it is told again
+   * what became of which descriptor. A successor, which has them from a master, knows nothing of
+   * that and need not.
+   */
+  private Answer repeated(final byte[] message, final long sequence) {
+    final Applied known =
+        applied != null && applied.sequence() == sequence ? applied : Applied.NOTHING;
+    return new Answer(
+        false,
+        "",
+        VfioUserMessage.wantsReply(message) ? state.last().reply() : null,
+        NO_NUMBERS,
+        version,
+        record,
+        known.slotChanges()[0],
+        known.slotChanges()[1],
+        known.newFds());
   }
 
   private static void take(final int[] table, final int slot, final int fd) {
@@ -375,6 +404,7 @@ public final class VfioUserSession implements FrontEndDevice {
       state = step.change().state().withLast(step.sequence(), step.change().reply());
       record = VfioRecord.encode(state);
       version++;
+      applied = new Applied(step.sequence(), slotChanges, step.newFds());
     }
     keepOnly(step.table(), step.mapped(), step.messageFds());
     String fault = null;
@@ -519,6 +549,19 @@ public final class VfioUserSession implements FrontEndDevice {
     if (!busy) {
       stopAndEnd();
     }
+  }
+
+  /**
+   * Gives back memory and descriptors at once, whatever the session is doing. For a host that has
+   * ended already: nothing of the session may run, and nothing may be called any more.
+   */
+  public void abandon() {
+    if (!closed) {
+      signal.free();
+    }
+    closed = true;
+    device = null;
+    keepOnly(SlotTable.empty(VfioSlots.COUNT), VfioMemory.EMPTY, NO_NUMBERS);
   }
 
   private void stopAndEnd() {

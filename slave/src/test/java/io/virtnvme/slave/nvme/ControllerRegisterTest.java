@@ -2,6 +2,7 @@ package io.virtnvme.slave.nvme;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -94,6 +95,16 @@ class ControllerRegisterTest {
     assertEquals(ControllerRig.ASQ, rig.host.submissionQueues.get(0).guestAddress());
     assertEquals(16, rig.host.completionQueues.get(0).entryCount());
     assertEquals(0, rig.host.completionQueues.get(0).vector());
+  }
+
+  @Test
+  void shouldStoreNothingAfterTheEndOfItsSession() {
+    rig.enable();
+    rig.submit(ControllerRig.identify(1, 0));
+    final byte[] before = rig.host.committed;
+    rig.controller.close();
+    rig.host.settle();
+    assertSame(before, rig.host.committed);
   }
 
   @Test

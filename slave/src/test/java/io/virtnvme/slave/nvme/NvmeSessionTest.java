@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.virtnvme.ipc.memory.Mem;
+import io.virtnvme.slave.virtqueue.GuestMemory;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -26,6 +27,9 @@ class NvmeSessionTest {
   private static final int EVENT = 12;
   private static final int READ = 2;
   private static final int WRITE = 1;
+
+  private static final DmaMemory NOWHERE =
+      new DmaMemory(GuestMemory.of(List.of()), GuestMemory.of(List.of()));
 
   @TempDir Path folder;
   private final Random random = new Random(23);
@@ -135,6 +139,7 @@ class NvmeSessionTest {
     standby.takeOver();
     assertEquals(0, standby.seat.ringCount());
     assertEquals(0, rig.await(read).status());
+    assertEquals(0, rig.run(0, rig.command(GET_FEATURES, 0).dword(10, 7)).status());
     assertEquals(2, standby.seat.ringCount());
   }
 
@@ -173,6 +178,60 @@ class NvmeSessionTest {
     assertEquals(0x0001_0100, told.result(), "error log, invalid doorbell value, error event");
   }
 
+  /** A front-end is moving guest memory about when the slave dies. */
+  @Test
+  void shouldKeepAnEventRequestOverATakeoverWithoutMemory() {
+    bringUp();
+    final TestCommand event = rig.command(EVENT, 0);
+    rig.submit(0, event);
+    assertEquals(0, rig.run(0, rig.command(GET_FEATURES, 0).dword(10, 7)).status());
+    final SessionRig.Slave next = rig.new Slave();
+    next.queues.memory(NOWHERE, () -> {});
+    rig.replace(next, random);
+    steps(10);
+    next.queues.memory(rig.memory, () -> {});
+    steps(10);
+    assertFalse(rig.isDone(event), "an event of nothing");
+    // A tail outside the queue is an error event.
+    Mem.putInt(rig.doorbells + 8, 5000);
+    assertEquals(0, rig.await(event).status());
+  }
+
+  @Test
+  void shouldRunNothingBeforeTheFenceWhenMemoryComesBack() {
+    bringUp();
+    rig.disk.room(0);
+    rig.submit(1, write(0, 20));
+    steps(3);
+    rig.disk.fence(true);
+    final SessionRig.Slave next = rig.new Slave();
+    next.queues.memory(NOWHERE, () -> {});
+    rig.replace(next, random);
+    steps(3);
+    final int before = rig.disk.submitCount;
+    next.queues.memory(rig.memory, () -> {});
+    steps(10);
+    assertEquals(before, rig.disk.submitCount, "the dead owner's requests may still run");
+  }
+
+  /** One may be about a queue, and the driver rings for that as soon as it sees the completion. */
+  @Test
+  void shouldAnswerNoAdminCommandBeforeAllQueuesRun() {
+    bringUp();
+    rig.disk.fence(true);
+    rig.replace(rig.new Slave(), random);
+    final TestCommand command = rig.command(GET_FEATURES, 0).dword(10, 7);
+    rig.submit(0, command);
+    steps(20);
+    assertFalse(rig.isDone(command));
+  }
+
+  private void steps(final int count) {
+    for (int i = 0; i < count; i++) {
+      rig.step();
+    }
+  }
+
   @Test
   void shouldResetWithCommandsInFlightAndBeginAnew() {
     bringUp();
@@ -196,6 +255,27 @@ class NvmeSessionTest {
     assertEquals(0, slave.seat.ringCount());
     bringUp();
     assertEquals(0, rig.run(3, read(1, 20)).status());
+  }
+
+  @Test
+  void shouldAnswerAResetThatComesWhileAnotherOneWaits() {
+    bringUp();
+    rig.disk.room(0);
+    rig.submit(1, read(0, 30));
+    steps(2);
+    final SessionRig.Slave slave = rig.slave;
+    slave.controller.writeRegister(0x14, 4, 6 << 16 | 4 << 20, () -> {});
+    // The idle queues end; before the control thread hears of that, the function is reset.
+    for (int i = 0; i < SessionRig.REACTORS; i++) {
+      slave.seat.doWork(i, 1);
+    }
+    final boolean[] done = new boolean[1];
+    slave.controller.reset(() -> done[0] = true);
+    steps(10);
+    assertFalse(done[0], "a command still runs");
+    rig.disk.room(-1);
+    steps(20);
+    assertTrue(done[0]);
   }
 
   @Test
@@ -293,15 +373,17 @@ class NvmeSessionTest {
   @Test
   void shouldEnableAndResetAControllerThatIsNoBusMaster() {
     rig.busMaster(false);
-    rig.enable();
-    assertEquals(0, rig.status() & 2, "not fatal: the queues are in memory");
-    // A doorbell that is rung now counts, although the queue cannot be reached yet.
-    final TestCommand admin = rig.command(GET_FEATURES, 0).dword(10, 7);
-    rig.submit(0, admin);
+    rig.beginEnabling();
     steps(20);
-    assertFalse(rig.isDone(admin));
+    assertEquals(0, rig.status() & 3, "neither ready nor fatal");
+    rig.disable();
+    steps(20);
+    assertEquals(0, rig.slave.seat.ringCount(), "a reset does not wait for the bus");
+    rig.beginEnabling();
+    steps(20);
     rig.busMaster(true);
-    assertEquals(0, rig.await(admin).status());
+    rig.awaitStatus(1, 1);
+    assertEquals(0, rig.run(0, rig.command(GET_FEATURES, 0).dword(10, 7)).status());
     bringUpQueues();
     rig.disk.refuseNext(1000);
     rig.submit(1, read(0, 30));
@@ -313,12 +395,6 @@ class NvmeSessionTest {
     rig.busMaster(true);
     bringUp();
     assertEquals(0, rig.run(3, read(1, 20)).status());
-  }
-
-  private void steps(final int count) {
-    for (int i = 0; i < count; i++) {
-      rig.step();
-    }
   }
 
   @Test

@@ -289,6 +289,12 @@ final class SessionRig implements AutoCloseable {
   }
 
   void enable() {
+    beginEnabling();
+    awaitStatus(1, 1);
+  }
+
+  /** Sets CC.EN, and does not wait. */
+  void beginEnabling() {
     completions.clear();
     submissions.clear();
     received.clear();
@@ -297,7 +303,6 @@ final class SessionRig implements AutoCloseable {
     writeRegister(0x28, 8, page(0));
     writeRegister(0x30, 8, page(1));
     writeRegister(0x14, 4, 6 << 16 | 4 << 20 | 1);
-    awaitStatus(1, 1);
     submissions.put(0, new TestQueue(0, ADMIN_ENTRIES, page(0), host, doorbells));
     completions.put(0, new Taken(0, ADMIN_ENTRIES, host + PAGE));
   }

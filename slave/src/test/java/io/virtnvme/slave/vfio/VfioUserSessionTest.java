@@ -481,7 +481,7 @@ class VfioUserSessionTest {
     RegionWrites.put(message, 2, 0x1008, PciRegion.BAR0, 4, 6);
     final byte[] reply = fixture.ask(message);
     assertEquals(3, RegionWrites.writeCount(reply));
-    assertEquals(List.of("update", "write 0x1000/4=5", "write 0x1008/4=6"), fixture.devices.calls);
+    assertEquals(List.of("write 0x1000/4=5", "write 0x1008/4=6"), fixture.devices.calls);
     assertEquals(0x0406, fixture.readNumber(PciRegion.CONFIG, 4, 2));
 
     RegionWrites.put(message, 2, 0x1008, PciRegion.BAR0, 9, 6);
@@ -492,7 +492,7 @@ class VfioUserSessionTest {
     fixture.refused(Errno.EINVAL, message);
     RegionWrites.putWriteCount(message, -1);
     fixture.refused(Errno.EINVAL, message);
-    assertEquals(3, fixture.devices.calls.size(), "nothing was written by halves");
+    assertEquals(2, fixture.devices.calls.size(), "nothing was written by halves");
   }
 
   @Test
@@ -577,7 +577,7 @@ class VfioUserSessionTest {
     fixture.devices.calls.clear();
     assertTrue(fixture.session.goesOnWithoutRings("test"));
     assertEquals(List.of("fail test"), fixture.devices.calls);
-    assertEquals(0, fixture.readNumber(PciRegion.CONFIG, 4, 2));
+    assertEquals(4, fixture.readNumber(PciRegion.CONFIG, 4, 2));
   }
 
   @Test
@@ -680,6 +680,33 @@ class VfioUserSessionTest {
       }
     }
     Fds.close(event);
+  }
+
+  /**
+   * A message was in the middle of being applied when the master died, and its successor was given
+   * the record from before it: the answer to the same message must bring what that one lacks.
+   */
+  @Test
+  void shouldSayAgainWhatBecameOfTheDescriptorsOfAMessage() {
+    final byte[] version = fixture.version("{\"capabilities\":{}}");
+    for (final byte[] message :
+        List.of(
+            version,
+            fixture.map(0x10_0000, MIB, 0, READ_WRITE),
+            fixture.unmap(0x10_0000, MIB, 0))) {
+      final int[] fds =
+          VfioUserMessage.commandCode(message) == VfioUserCommand.DMA_MAP.code()
+              ? new int[] {memory}
+              : new int[0];
+      final Answer first = fixture.send(message, fds);
+      assertTrue(first.slots().length > 0);
+      fixture.sequence--;
+      final Answer again = fixture.send(message, fds);
+      assertEquals(first.version(), again.version());
+      assertArrayEquals(first.slots(), again.slots());
+      assertArrayEquals(first.sources(), again.sources());
+      assertArrayEquals(first.newFds(), again.newFds());
+    }
   }
 
   @Test
