@@ -170,8 +170,11 @@ final class SimMaster {
   }
 
   private void letIn() {
+    // A vfio-user connection is the device itself: who comes next waits, also when it was faster
+    // than the news that the one before is gone.
+    final boolean alone = world.plan().nvme() != null;
     for (final Session session : sessions.values()) {
-      if (session.state == State.CLOSING) {
+      if (session.state == State.CLOSING || (alone && session.state != State.HELD)) {
         return;
       }
     }
@@ -179,6 +182,9 @@ final class SimMaster {
       if (session.state == State.HELD) {
         session.state = State.IDLE;
         share(session);
+        if (alone) {
+          return;
+        }
       }
     }
   }

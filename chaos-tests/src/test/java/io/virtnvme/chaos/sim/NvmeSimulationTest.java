@@ -57,7 +57,7 @@ class NvmeSimulationTest {
 
   /** Seeds that once showed a fault of ours. */
   @ParameterizedTest
-  @ValueSource(longs = {130, 254, 282, 482, 765, 778, 5867})
+  @ValueSource(longs = {130, 254, 282, 482, 765, 778, 5867, 834_736_489L})
   void shouldStaySoundWhereItOnceWasNot(final long seed) {
     requireSound(simulation.run(seed));
   }
