@@ -4,14 +4,15 @@ import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.relay.SessionDescription;
 import io.virtnvme.ipc.segment.SessionSegment;
 import io.virtnvme.ipc.segment.SessionSegment.QueueCounter;
+import java.util.EnumMap;
 import java.util.Map;
 
 /** What a session's guest did on each of its disks. Conductor thread. */
 final class SessionIo {
   private final SessionSegment segment;
 
-  /** By counter: what no disk has counted for itself, as far as was seen. It only grows. */
-  private final long[] restMax = new long[QueueCounter.values().length];
+  /** What no disk has counted for itself, as far as was seen. It only grows. */
+  private final Map<QueueCounter, Long> restMax = new EnumMap<>(QueueCounter.class);
 
   SessionIo(final SessionSegment segment) {
     this.segment = segment;
@@ -48,8 +49,6 @@ final class SessionIo {
   /** The queues first: disks are counted before them, so I/O that goes on is not taken for rest. */
   private long rest(final QueueCounter counter) {
     final long all = segment.sum(counter);
-    final int index = counter.ordinal();
-    restMax[index] = Math.max(restMax[index], all - segment.diskSum(counter));
-    return restMax[index];
+    return restMax.merge(counter, Math.max(0, all - segment.diskSum(counter)), Math::max);
   }
 }
