@@ -12,6 +12,7 @@ import io.virtnvme.ipc.sys.Processes;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -19,6 +20,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** P5: slaves move to another build and back while a verifying load runs. */
+@Tag("builds")
 class UpgradeTest {
   private static final String SLAVE = "slave/src/main/java/io/virtnvme/slave/";
   private static final String IPC = "virtnvme-ipc/src/main/java/io/virtnvme/ipc/";
