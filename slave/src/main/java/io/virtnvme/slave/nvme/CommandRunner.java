@@ -22,6 +22,12 @@ final class CommandRunner {
    */
   private static final long POLL_BYTES_MAX = 256 << 10;
 
+  /**
+   * The same for the first poll, doubled by each that moves something: after a takeover every page
+   * is met for the first time, and copying is ten times slower than later.
+   */
+  private static final long POLL_BYTES_FIRST = 16 << 10;
+
   /** A device that only takes a request on needs that much less time for a byte. */
   private static final int HANDED_ON_SHARE = 16;
 
@@ -47,6 +53,7 @@ final class CommandRunner {
   private int generation;
   private int previousHolderCount;
   private long pollBytes;
+  private long pollBytesMax = POLL_BYTES_FIRST;
   private long nowNs;
 
   CommandRunner(
@@ -101,6 +108,9 @@ final class CommandRunner {
   /** Begins a duty cycle. */
   void begin(final long newNowNs) {
     nowNs = newNowNs;
+    if (pollBytes > 0 && pollBytesMax < POLL_BYTES_MAX) {
+      pollBytesMax <<= 1;
+    }
     pollBytes = 0;
   }
 
@@ -143,7 +153,7 @@ final class CommandRunner {
   /** Takes on a command that was just noted in the journal; runs it unless others wait. */
   void run(final NvmeCommandTask task) {
     add(task);
-    if (deferredCount > 0 || pollBytes >= POLL_BYTES_MAX || !execute(task)) {
+    if (deferredCount > 0 || pollBytes >= pollBytesMax || !execute(task)) {
       defer(task);
     } else {
       pollBytes += costBytes(task);
@@ -175,7 +185,7 @@ final class CommandRunner {
       return runWithinReach();
     }
     int moved = 0;
-    while (deferredCount > 0 && pollBytes < POLL_BYTES_MAX) {
+    while (deferredCount > 0 && pollBytes < pollBytesMax) {
       final NvmeCommandTask task = deferred[deferredFirst];
       if (!execute(task)) {
         break;
@@ -248,7 +258,7 @@ final class CommandRunner {
       }
       task.state = State.PREPARED;
       pollBytes += task.stepBytes;
-      if (pollBytes >= POLL_BYTES_MAX) {
+      if (pollBytes >= pollBytesMax) {
         return false;
       }
     }
