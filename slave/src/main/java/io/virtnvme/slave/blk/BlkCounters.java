@@ -7,7 +7,7 @@ import io.virtnvme.ipc.segment.SessionSegment.QueueCounter;
  * The I/O counters of one queue: counted in private fields, stored into the session segment once
  * per duty cycle. They go on from what a predecessor left there. The queue's reactor thread only.
  */
-public final class BlkCounters {
+public final class BlkCounters implements IoCounters {
   private static final int READS_CHANGED = 1;
   private static final int WRITES_CHANGED = 2;
   private static final int OTHERS_CHANGED = 4;
@@ -57,7 +57,7 @@ public final class BlkCounters {
     changed = 0;
   }
 
-  /** A read ended well. */
+  @Override
   public void onRead(final long bytes, final long ns) {
     readOps++;
     readBytes += bytes;
@@ -65,7 +65,7 @@ public final class BlkCounters {
     changed |= READS_CHANGED;
   }
 
-  /** A write, of data or zeroes, ended well. */
+  @Override
   public void onWrite(final long bytes, final long ns) {
     writeOps++;
     writeBytes += bytes;
@@ -73,20 +73,20 @@ public final class BlkCounters {
     changed |= WRITES_CHANGED;
   }
 
-  /** A flush ended well. */
+  @Override
   public void onFlush() {
     flushOps++;
     changed |= OTHERS_CHANGED;
   }
 
-  /** Blocks were given back. */
+  @Override
   public void onUnmap(final long bytes) {
     unmapOps++;
     unmapBytes += bytes;
     changed |= OTHERS_CHANGED;
   }
 
-  /** A request failed. */
+  @Override
   public void onError() {
     errors++;
     changed |= OTHERS_CHANGED;

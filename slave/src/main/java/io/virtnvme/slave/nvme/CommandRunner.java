@@ -6,6 +6,7 @@ import io.virtnvme.ipc.nvme.Status;
 import io.virtnvme.slave.bdev.BlockChannel;
 import io.virtnvme.slave.bdev.ReactorIo;
 import io.virtnvme.slave.nvme.NvmeCommandTask.State;
+import io.virtnvme.slave.ring.PollBudget;
 import java.util.List;
 
 /**
@@ -16,21 +17,6 @@ final class CommandRunner {
   /** Lower half of the tag of the runner's own flush; no command has it. */
   static final int OWN_TAG = -1;
 
-  /**
-   * Bytes after which fetching pauses: a device that copies at once must hold up neither other
-   * rings nor what has ended and is yet to be posted.
-   */
-  private static final long POLL_BYTES_MAX = 256 << 10;
-
-  /**
-   * The same for the first poll, doubled by each that moves something: after a takeover every page
-   * is met for the first time, and copying is ten times slower than later.
-   */
-  private static final long POLL_BYTES_FIRST = 16 << 10;
-
-  /** A device that only takes a request on needs that much less time for a byte. */
-  private static final int HANDED_ON_SHARE = 16;
-
   private static final int SLOT_BITS = 16;
 
   private final QueueContext context;
@@ -40,6 +26,7 @@ final class CommandRunner {
   private final CommandBuffers buffers;
   private final NvmeIoHandler handler;
   private final CommandSteps steps;
+  private final PollBudget budget = new PollBudget();
   private final NvmeCommandTask ownFlush = new NvmeCommandTask(null, 0);
   private NvmeCommandTask[] deferred = new NvmeCommandTask[1];
   private boolean isBusMaster;
@@ -52,8 +39,6 @@ final class CommandRunner {
   private int executingCount;
   private int generation;
   private int previousHolderCount;
-  private long pollBytes;
-  private long pollBytesMax = POLL_BYTES_FIRST;
   private long nowNs;
 
   CommandRunner(
@@ -108,10 +93,7 @@ final class CommandRunner {
   /** Begins a duty cycle. */
   void begin(final long newNowNs) {
     nowNs = newNowNs;
-    if (pollBytes > 0 && pollBytesMax < POLL_BYTES_MAX) {
-      pollBytesMax <<= 1;
-    }
-    pollBytes = 0;
+    budget.begin();
   }
 
   int deferredCount() {
@@ -153,10 +135,10 @@ final class CommandRunner {
   /** Takes on a command that was just noted in the journal; runs it unless others wait. */
   void run(final NvmeCommandTask task) {
     add(task);
-    if (deferredCount > 0 || pollBytes >= pollBytesMax || !execute(task)) {
+    if (deferredCount > 0 || budget.isSpent() || !execute(task)) {
       defer(task);
     } else {
-      pollBytes += costBytes(task);
+      spend(task);
     }
   }
 
@@ -175,8 +157,12 @@ final class CommandRunner {
     }
   }
 
-  private static long costBytes(final NvmeCommandTask task) {
-    return task.state == State.DONE ? task.dataBytes : task.dataBytes / HANDED_ON_SHARE;
+  private void spend(final NvmeCommandTask task) {
+    if (task.state == State.DONE) {
+      budget.copied(task.dataBytes);
+    } else {
+      budget.handedOn(task.dataBytes);
+    }
   }
 
   /** Runs what waits, in order, until one has to wait again; how many were moved. */
@@ -185,12 +171,12 @@ final class CommandRunner {
       return runWithinReach();
     }
     int moved = 0;
-    while (deferredCount > 0 && pollBytes < pollBytesMax) {
+    while (deferredCount > 0 && !budget.isSpent()) {
       final NvmeCommandTask task = deferred[deferredFirst];
       if (!execute(task)) {
         break;
       }
-      pollBytes += costBytes(task);
+      spend(task);
       deferredFirst = wrapped(deferredFirst + 1);
       deferredCount--;
       moved++;
@@ -257,8 +243,8 @@ final class CommandRunner {
         return true;
       }
       task.state = State.PREPARED;
-      pollBytes += task.stepBytes;
-      if (pollBytes >= pollBytesMax) {
+      budget.copied(task.stepBytes);
+      if (budget.isSpent()) {
         return false;
       }
     }

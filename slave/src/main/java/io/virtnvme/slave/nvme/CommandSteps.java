@@ -5,7 +5,7 @@ import io.virtnvme.ipc.nvme.NvmOpcode;
 import io.virtnvme.ipc.nvme.Status;
 import io.virtnvme.ipc.sys.Errno;
 import io.virtnvme.slave.bdev.BlockChannel;
-import io.virtnvme.slave.blk.BlkCounters;
+import io.virtnvme.slave.blk.IoCounters;
 
 /**
  * Carries out what {@link NvmeIoHandler} prepared, one request of the channel after the other, and
@@ -157,30 +157,10 @@ final class CommandSteps {
     return true;
   }
 
-  /** Blocks that were read well and differ are no error of the medium. */
-  private static boolean isError(final NvmeCommandTask task) {
-    return task.status != Status.SUCCESS && task.status != Status.COMPARE_FAILURE;
-  }
-
-  /** Counts a command that ended, for its queue. */
-  static void count(final NvmeCommandTask task, final BlkCounters counters, final long nowNs) {
-    if (isError(task)) {
-      counters.onError();
-      return;
-    }
-    switch (task.opcode) {
-      case NvmOpcode.READ, NvmOpcode.COMPARE, NvmOpcode.VERIFY ->
-          counters.onRead(task.dataBytes, nowNs - task.startNs);
-      case NvmOpcode.WRITE, NvmOpcode.WRITE_ZEROES ->
-          counters.onWrite(task.dataBytes, nowNs - task.startNs);
-      case NvmOpcode.FLUSH -> counters.onFlush();
-      default -> counters.onUnmap(task.dataBytes);
-    }
-  }
-
-  /** Counts a command that ended, for its namespace. */
-  static void count(final NvmeCommandTask task, final DiskCounters counters, final long nowNs) {
-    if (isError(task)) {
+  /** Counts a command that ended, for its queue or for its namespace. */
+  static void count(final NvmeCommandTask task, final IoCounters counters, final long nowNs) {
+    // Blocks that were read well and differ are no error of the medium.
+    if (task.status != Status.SUCCESS && task.status != Status.COMPARE_FAILURE) {
       counters.onError();
       return;
     }

@@ -2,13 +2,14 @@ package io.virtnvme.slave.nvme;
 
 import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.segment.SessionSegment.QueueCounter;
+import io.virtnvme.slave.blk.IoCounters;
 
 /**
  * The I/O of one namespace as the queues of one agent count it: in private fields, added to the
  * disk's block in the session segment once per duty cycle. Other reactors add theirs there, so it
  * is added with one instruction each; a kill loses what a cycle had not added. One reactor thread.
  */
-final class DiskCounters {
+final class DiskCounters implements IoCounters {
   private final long address;
   private long readOps;
   private long readBytes;
@@ -35,28 +36,33 @@ final class DiskCounters {
     this.address = address;
   }
 
-  void onRead(final long bytes, final long ns) {
+  @Override
+  public void onRead(final long bytes, final long ns) {
     readOps++;
     readBytes += bytes;
     readNs += ns;
   }
 
-  void onWrite(final long bytes, final long ns) {
+  @Override
+  public void onWrite(final long bytes, final long ns) {
     writeOps++;
     writeBytes += bytes;
     writeNs += ns;
   }
 
-  void onFlush() {
+  @Override
+  public void onFlush() {
     flushOps++;
   }
 
-  void onUnmap(final long bytes) {
+  @Override
+  public void onUnmap(final long bytes) {
     unmapOps++;
     unmapBytes += bytes;
   }
 
-  void onError() {
+  @Override
+  public void onError() {
     errors++;
   }
 

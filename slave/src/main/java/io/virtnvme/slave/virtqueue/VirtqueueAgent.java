@@ -8,6 +8,7 @@ import io.virtnvme.slave.blk.BlkCounters;
 import io.virtnvme.slave.blk.BlkHandler;
 import io.virtnvme.slave.blk.BlkTask;
 import io.virtnvme.slave.ring.InPlaceRecovery;
+import io.virtnvme.slave.ring.PollBudget;
 
 /**
  * One running ring: takes requests from the guest, notes them in the inflight journal, gives them
@@ -25,21 +26,6 @@ public abstract class VirtqueueAgent {
   /** Requests published with one store of the used index, at most. */
   public static final int BATCH_MAX = 32;
 
-  /**
-   * Bytes after which fetching pauses: a device that copies at once must hold up neither other
-   * rings nor what has been completed and is yet to be published.
-   */
-  private static final long POLL_BYTES_MAX = 256 << 10;
-
-  /**
-   * The same for the first poll, doubled by each that moves something: after a takeover every page
-   * is met for the first time, and copying is ten times slower than later.
-   */
-  private static final long POLL_BYTES_FIRST = 16 << 10;
-
-  /** A device that only takes a request on needs that much less time for a byte. */
-  private static final int HANDED_ON_SHARE = 16;
-
   final int queueSize;
   final boolean eventIndex;
   final boolean indirectOffered;
@@ -55,14 +41,13 @@ public abstract class VirtqueueAgent {
   private final TaskRepair repair;
   private final BlkHandler handler;
   private final CallLine call;
+  private final PollBudget budget = new PollBudget();
   private final long tagBase;
   private QueueSetup setup;
   private long nowNs;
   private int inFlightCount;
   private boolean kicksArmed;
   private boolean awaitsIdle;
-  private long pollBytes;
-  private long pollBytesMax = POLL_BYTES_FIRST;
 
   VirtqueueAgent(
       final QueueSetup setup, final BlockChannel channel, final int ringSlot, final int slotCount) {
@@ -140,27 +125,24 @@ public abstract class VirtqueueAgent {
    */
   public final int poll(final int limit) {
     int moved = 0;
-    pollBytes = 0;
+    budget.begin();
     if (tasks.deferredCount() > 0) {
       moved = runDeferred();
     }
     if (limit > 0 && !broken.isBroken() && tasks.deferredCount() == 0) {
       moved += fetch(limit);
     }
-    if (moved > 0 && pollBytesMax < POLL_BYTES_MAX) {
-      pollBytesMax <<= 1;
-    }
     return moved;
   }
 
   private int runDeferred() {
     int moved = 0;
-    while (tasks.deferredCount() > 0 && pollBytes < pollBytesMax) {
+    while (tasks.deferredCount() > 0 && !budget.isSpent()) {
       final BlkTask task = tasks.task(tasks.firstDeferred());
       if (!execute(task)) {
         break;
       }
-      pollBytes += costBytes(task);
+      spend(task);
       tasks.removeFirstDeferred();
       moved++;
     }
@@ -175,17 +157,19 @@ public abstract class VirtqueueAgent {
     task.state(BlkTask.State.FETCHED);
     inFlightCount++;
     if (execute(task)) {
-      pollBytes += costBytes(task);
-      return pollBytes < pollBytesMax && !broken.isBroken();
+      spend(task);
+      return !budget.isSpent() && !broken.isBroken();
     }
     tasks.defer(task.slot());
     return false;
   }
 
-  private static long costBytes(final BlkTask task) {
-    return task.state() == BlkTask.State.DONE
-        ? task.dataBytes()
-        : task.dataBytes() / HANDED_ON_SHARE;
+  private void spend(final BlkTask task) {
+    if (task.state() == BlkTask.State.DONE) {
+      budget.copied(task.dataBytes());
+    } else {
+      budget.handedOn(task.dataBytes());
+    }
   }
 
   /** Brings a fetched or prepared request as far as possible; false if there is no room for it. */
