@@ -32,4 +32,17 @@ public record Answer(
 
   /** The source of an emptied slot. */
   public static final int EMPTY = -1;
+
+  private static final int[] NO_NUMBERS = {};
+
+  /** The answer to a message that changed nothing. */
+  public static Answer unchanged(
+      final boolean close,
+      final String reason,
+      final byte[] reply,
+      final long version,
+      final byte[] record) {
+    return new Answer(
+        close, reason, reply, NO_NUMBERS, version, record, NO_NUMBERS, NO_NUMBERS, NO_NUMBERS);
+  }
 }

@@ -14,7 +14,6 @@ import io.virtnvme.journal.SplitInflightDescriptor;
 import io.virtnvme.slave.bdev.Bdev;
 import io.virtnvme.slave.virtqueue.QueueSetup;
 import java.util.ArrayList;
-import java.util.BitSet;
 import java.util.List;
 import java.util.function.Supplier;
 import org.slf4j.Logger;
@@ -292,8 +291,8 @@ public final class VhostUserSession implements FrontEndDevice {
 
   private void apply(final Step step) {
     final Change change = step.change();
-    final int[][] slotChanges = slotChanges(step);
-    if (change.state().equals(state) && slotChanges[0].length == 0) {
+    final SlotChanges slotChanges = slotChanges(step);
+    if (change.state().equals(state) && slotChanges.isEmpty()) {
       SlotTable.close(step.messageFds());
       answer(step, slotChanges);
       return;
@@ -317,7 +316,7 @@ public final class VhostUserSession implements FrontEndDevice {
     return next;
   }
 
-  private void onStopped(final Step step, final int[][] slotChanges, final SessionState next) {
+  private void onStopped(final Step step, final SlotChanges slotChanges, final SessionState next) {
     resetJournal(step, next);
     final QueueSetup[] wanted = wantedRings(next, step.mapped(), step.table());
     rings.update(
@@ -356,28 +355,13 @@ public final class VhostUserSession implements FrontEndDevice {
     }
   }
 
-  /** Slots and sources of the answer; {@link Answer} says what they mean. */
-  private int[][] slotChanges(final Step step) {
-    final List<int[]> changes = new ArrayList<>();
-    final int[] slotsOfFds = step.change().slotsOfFds();
-    for (int i = 0; i < slotsOfFds.length; i++) {
-      if (slotsOfFds[i] >= 0) {
-        changes.add(new int[] {slotsOfFds[i], i});
-      }
-    }
-    if (step.inflightFd() >= 0) {
-      changes.add(new int[] {FdSlots.INFLIGHT, Answer.NEW_FD});
-    }
-    final BitSet emptied = state.slots();
-    emptied.andNot(step.change().state().slots());
-    emptied.stream().forEach(slot -> changes.add(new int[] {slot, Answer.EMPTY}));
-    return new int[][] {
-      changes.stream().mapToInt(change -> change[0]).toArray(),
-      changes.stream().mapToInt(change -> change[1]).toArray()
-    };
+  private SlotChanges slotChanges(final Step step) {
+    final int[] slotsOfNew = step.inflightFd() >= 0 ? new int[] {FdSlots.INFLIGHT} : NO_NUMBERS;
+    final Change change = step.change();
+    return SlotChanges.of(state.slots(), change.state().slots(), change.slotsOfFds(), slotsOfNew);
   }
 
-  private void answer(final Step step, final int[][] slotChanges) {
+  private void answer(final Step step, final SlotChanges slotChanges) {
     final byte[] message = step.message();
     final Change change = step.change();
     byte[] reply = change.reply();
@@ -397,24 +381,16 @@ public final class VhostUserSession implements FrontEndDevice {
                 change.replyWithInflight() ? newFds : NO_NUMBERS,
                 version,
                 record,
-                slotChanges[0],
-                slotChanges[1],
+                slotChanges.slots(),
+                slotChanges.sources(),
                 newFds));
   }
 
   /** An error status where the specification has one, else the end of the connection. */
   private Answer refusal(final byte[] message, final String fault) {
     final byte[] reply = Replies.refusal(message, state);
-    return new Answer(
-        reply == null,
-        Replies.name(message) + ": " + fault,
-        reply,
-        NO_NUMBERS,
-        version,
-        record,
-        NO_NUMBERS,
-        NO_NUMBERS,
-        NO_NUMBERS);
+    return Answer.unchanged(
+        reply == null, Replies.name(message) + ": " + fault, reply, version, record);
   }
 
   /** Takes over descriptors and mappings, and ends those that are not among them. */

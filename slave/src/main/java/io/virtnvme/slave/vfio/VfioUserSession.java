@@ -14,10 +14,9 @@ import io.virtnvme.slave.session.AnswerSink;
 import io.virtnvme.slave.session.FdKinds;
 import io.virtnvme.slave.session.FrontEndDevice;
 import io.virtnvme.slave.session.SessionException;
+import io.virtnvme.slave.session.SlotChanges;
 import io.virtnvme.slave.session.SlotTable;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.BitSet;
 import java.util.List;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -275,10 +274,10 @@ public final class VfioUserSession implements FrontEndDevice {
     apply(new Step(sequence, message, messageFds, change, mapped, table, newFds, sink));
   }
 
-  /** Slots and sources of an answer, and the descriptors that it brings; a session's own. */
+  /** What a message did with descriptors, and those that it made; these are the session's own. */
   @SuppressWarnings("ArrayRecordComponent") // never changed
-  private record Applied(long sequence, int[][] slotChanges, int[] newFds) {
-    static final Applied NOTHING = new Applied(0, new int[][] {NO_NUMBERS, NO_NUMBERS}, NO_NUMBERS);
+  private record Applied(long sequence, SlotChanges slotChanges, int[] newFds) {
+    static final Applied NOTHING = new Applied(0, SlotChanges.NONE, NO_NUMBERS);
   }
 
   /**
@@ -297,8 +296,8 @@ public final class VfioUserSession implements FrontEndDevice {
         NO_NUMBERS,
         version,
         record,
-        known.slotChanges()[0],
-        known.slotChanges()[1],
+        known.slotChanges().slots(),
+        known.slotChanges().sources(),
         known.newFds());
   }
 
@@ -340,9 +339,9 @@ public final class VfioUserSession implements FrontEndDevice {
 
   private void apply(final Step step) {
     final VfioChange change = step.change();
-    final int[][] slotChanges = slotChanges(step);
+    final SlotChanges slotChanges = slotChanges(step);
     busy = true;
-    final boolean changed = !change.state().equals(state) || slotChanges[0].length > 0;
+    final boolean changed = !change.state().equals(state) || !slotChanges.isEmpty();
     if (changed) {
       // From here on a successor with the old record must not start queues by itself.
       segment.applying(version + 1);
@@ -399,7 +398,7 @@ public final class VfioUserSession implements FrontEndDevice {
         write.offset(), write.width(), write.value(), () -> writeRegisters(writes, done + 1, next));
   }
 
-  private void onApplied(final Step step, final int[][] slotChanges, final boolean changed) {
+  private void onApplied(final Step step, final SlotChanges slotChanges, final boolean changed) {
     if (changed) {
       state = step.change().state().withLast(step.sequence(), step.change().reply());
       record = VfioRecord.encode(state);
@@ -436,27 +435,14 @@ public final class VfioUserSession implements FrontEndDevice {
     }
   }
 
-  /** Slots and sources of the answer; {@link Answer} says what they mean. */
-  private int[][] slotChanges(final Step step) {
-    final List<int[]> changes = new ArrayList<>();
-    final int[] slotsOfFds = step.change().slotsOfFds();
-    for (int i = 0; i < slotsOfFds.length; i++) {
-      changes.add(new int[] {slotsOfFds[i], i});
-    }
-    if (step.newFds().length > 0) {
-      changes.add(new int[] {VfioSlots.DOORBELLS, Answer.NEW_FD});
-      changes.add(new int[] {VfioSlots.AREA, Answer.NEW_FD + 1});
-    }
-    final BitSet emptied = state.slots();
-    emptied.andNot(step.change().state().slots());
-    emptied.stream().forEach(slot -> changes.add(new int[] {slot, Answer.EMPTY}));
-    return new int[][] {
-      changes.stream().mapToInt(change -> change[0]).toArray(),
-      changes.stream().mapToInt(change -> change[1]).toArray()
-    };
+  private SlotChanges slotChanges(final Step step) {
+    final int[] slotsOfNew =
+        step.newFds().length > 0 ? new int[] {VfioSlots.DOORBELLS, VfioSlots.AREA} : NO_NUMBERS;
+    final VfioChange change = step.change();
+    return SlotChanges.of(state.slots(), change.state().slots(), change.slotsOfFds(), slotsOfNew);
   }
 
-  private void answer(final Step step, final int[][] slotChanges, final String fault) {
+  private void answer(final Step step, final SlotChanges slotChanges, final String fault) {
     final VfioChange change = step.change();
     final boolean replies = VfioUserMessage.wantsReply(step.message()) && fault == null;
     step.sink()
@@ -470,8 +456,8 @@ public final class VfioUserSession implements FrontEndDevice {
                     : NO_NUMBERS,
                 version,
                 record,
-                slotChanges[0],
-                slotChanges[1],
+                slotChanges.slots(),
+                slotChanges.sources(),
                 step.newFds()));
   }
 
@@ -498,8 +484,7 @@ public final class VfioUserSession implements FrontEndDevice {
   }
 
   private Answer unchanged(final boolean close, final String reason, final byte[] reply) {
-    return new Answer(
-        close, reason, reply, NO_NUMBERS, version, record, NO_NUMBERS, NO_NUMBERS, NO_NUMBERS);
+    return Answer.unchanged(close, reason, reply, version, record);
   }
 
   /** Takes over descriptors and mappings, and ends those that are not among them. */
