@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
@@ -17,52 +16,25 @@ import org.junit.jupiter.params.provider.ValueSource;
 class SimulationTest {
   private static final int SEEDS = 600;
   private static final int SEEDS_MIN = 100;
-  private static final Duration LIMIT = Duration.ofSeconds(30);
-  private static final int TRACE_LINES = 200;
 
-  private final Simulation simulation = new Simulation();
+  private final SeedRuns runs = new SeedRuns(Simulation.FrontEnd.VHOST);
 
   @AfterEach
   void close() {
-    simulation.close();
-  }
-
-  private void requireSound(final Simulation.Result result) {
-    if (result.failure() != null) {
-      throw new AssertionError(
-          "seed " + result.seed() + "\n" + simulation.explain(result.seed(), TRACE_LINES));
-    }
+    runs.close();
   }
 
   /** New seeds in each run; a slow machine tries fewer, never less than {@link #SEEDS_MIN}. */
   @Test
   void shouldLoseNothingWhateverHappens() {
-    assertTrue(Simulation.isRecording(), "slaves must be able to die between two stores");
-    final long first = System.nanoTime() & 0xFFFF_FFFFL;
-    final long beginNs = System.nanoTime();
-    System.out.println("first seed " + first);
-    long steps = 0;
-    long stores = 0;
-    long deaths = 0;
-    int count = 0;
-    while (count < SEEDS && (count < SEEDS_MIN || System.nanoTime() - beginNs < LIMIT.toNanos())) {
-      final Simulation.Result result = simulation.run(first + count);
-      requireSound(result);
-      steps += result.steps();
-      stores += result.stores();
-      deaths += result.deaths();
-      count++;
-    }
-    System.out.println(
-        "seeds=" + count + " steps=" + steps + " stores=" + stores + " deaths=" + deaths);
-    assertTrue(deaths > count, "too few deaths: " + deaths);
+    runs.runNewSeeds(SEEDS_MIN, SEEDS);
   }
 
   /** Seeds that once showed a fault of ours. */
   @ParameterizedTest
   @ValueSource(longs = {612, 2069, 2100, 22426, 3_000_007_235L, 3_000_007_586L, 3_000_083_092L})
   void shouldStaySoundWhereItOnceWasNot(final long seed) {
-    requireSound(simulation.run(seed));
+    runs.requireSound(runs.simulation().run(seed));
   }
 
   /**
@@ -81,7 +53,7 @@ class SimulationTest {
     while (died) {
       store++;
       final Plan plan = everyChange(packed, store);
-      final Simulation.Result result = simulation.run(plan, new Trace(false));
+      final Simulation.Result result = runs.simulation().run(plan, new Trace(false));
       if (result.failure() != null) {
         throw new AssertionError(plan + "\n" + result.failure());
       }
@@ -135,10 +107,10 @@ class SimulationTest {
   @Test
   void shouldDoTheSameAgainForTheSameSeed() {
     for (long seed = 1; seed <= 40; seed++) {
-      final Simulation.Result first = simulation.run(seed);
-      final Simulation.Result second = simulation.run(seed);
+      final Simulation.Result first = runs.simulation().run(seed);
+      final Simulation.Result second = runs.simulation().run(seed);
       assertEquals(first, second);
-      assertNotEquals(first.traceHash(), simulation.run(seed + 1).traceHash());
+      assertNotEquals(first.traceHash(), runs.simulation().run(seed + 1).traceHash());
     }
   }
 
@@ -147,8 +119,8 @@ class SimulationTest {
     final Plan plan = Plan.of(5);
     final Trace kept = new Trace(true);
     final Trace hashed = new Trace(false);
-    assertNull(simulation.run(plan, kept).failure());
-    assertNull(simulation.run(plan, hashed).failure());
+    assertNull(runs.simulation().run(plan, kept).failure());
+    assertNull(runs.simulation().run(plan, hashed).failure());
     assertEquals(kept.hash(), hashed.hash());
     assertTrue(kept.lines().size() > 100);
     assertEquals(List.of(), hashed.lines());
