@@ -53,11 +53,6 @@ public final class Simulation implements AutoCloseable {
   private final Path folder;
   private final SegmentDirectory segments;
 
-  /** Makes the folder. */
-  public Simulation() {
-    this(FrontEnd.VHOST);
-  }
-
   /** Makes the folder; the same seed means another run with each kind of front-end. */
   public Simulation(final FrontEnd frontEnd) {
     this.frontEnd = frontEnd;
