@@ -39,6 +39,7 @@ public final class VhostUserSession implements FrontEndDevice {
   private final MessageHandler handler;
   private final RingSetups setups;
   private final RunningRings rings;
+  private final Complaints complaints;
   private final Holdings<SessionMemory> holdings =
       new Holdings<>(FdSlots.COUNT, SessionMemory.EMPTY);
 
@@ -82,6 +83,7 @@ public final class VhostUserSession implements FrontEndDevice {
     this.handler = new MessageHandler(device);
     this.setups = new RingSetups(id, segment, device);
     this.rings = new RunningRings(id, queueCount, host);
+    this.complaints = new Complaints("session " + id, LOGGER::info);
     this.state = SessionState.initial(queueCount);
     this.record = SessionRecord.encode(state);
   }
@@ -193,7 +195,7 @@ public final class VhostUserSession implements FrontEndDevice {
   private void logWaiting(final QueueSetup[] wanted) {
     for (int i = 0; i < wanted.length; i++) {
       if (wanted[i] == null && state.ring(i).isComplete()) {
-        LOGGER.info("session {}: waits: {}", id, setups.whyNot(i, state, holdings.memory()));
+        complaints.add("waits", setups.whyNot(i, state, holdings.memory()));
       }
     }
   }
