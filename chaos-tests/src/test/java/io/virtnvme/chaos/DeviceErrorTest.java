@@ -9,6 +9,8 @@ import io.virtnvme.ipc.vhostuser.VhostUserFrontEnd;
 import io.virtnvme.ipc.vhostuser.VhostUserFrontEndConfig;
 import io.virtnvme.ipc.virtio.BlkRequest;
 import io.virtnvme.ipc.virtio.DriverQueue;
+import io.virtnvme.tools.chaos.BadDisk;
+import io.virtnvme.tools.chaos.LoopDevice;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;

@@ -9,6 +9,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
  * @param ios requests completed
  * @param errors requests that ended with an error, blocks with wrong data, completions of requests
  *     that were not in flight
+ * @param deviceErrors requests to the broken part that ended with an error, as they must
  * @param verifiedBlocks blocks read and found right, counted each time
  * @param readBackBlocks blocks of the whole disk found right at the end
  * @param blockCount blocks of the disk
@@ -18,6 +19,7 @@ record LoadResult(
     long ios,
     long bytes,
     long errors,
+    long deviceErrors,
     long verifiedBlocks,
     long overlappedBlocks,
     long readBackBlocks,
@@ -37,6 +39,7 @@ record LoadResult(
         .put("ios", ios)
         .put("bytes", bytes)
         .put("errors", errors)
+        .put("deviceErrors", deviceErrors)
         .put("verifiedBlocks", verifiedBlocks)
         .put("overlappedBlocks", overlappedBlocks)
         .put("readBackBlocks", readBackBlocks)
