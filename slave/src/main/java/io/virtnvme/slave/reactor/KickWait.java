@@ -98,7 +98,8 @@ final class KickWait implements AutoCloseable {
     watchIo();
     workWaits |= io.armWakeUp();
     if (!workWaits) {
-      await(Math.min(timeoutNs, Math.max(0, pollDueNs - System.nanoTime())));
+      final long nowNs = System.nanoTime();
+      await(pollDueNs <= nowNs ? 0 : Math.min(timeoutNs, pollDueNs - nowNs));
     }
     asleep = false;
     io.disarmWakeUp();

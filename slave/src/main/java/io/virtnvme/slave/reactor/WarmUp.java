@@ -185,7 +185,10 @@ public final class WarmUp {
   }
 
   private void startReactor(final Bdev disk, final long idleSpinNs) {
-    reactor = new Reactor(seatBlock, idleSpinNs, ioFactory.get(), new Complaints());
+    // One ring that counts as idle after each pause, so that what hundreds of them need is
+    // compiled.
+    reactor =
+        new Reactor(seatBlock, idleSpinNs, ioFactory.get(), new Complaints(), new PollOrder(0, 0));
     reactor.start(reactor.make(guest.setup(disk)));
     dutyCycle = new DutyCycle(reactor);
     // As after a takeover, though this thread has no such priority: its rests are to be compiled.
