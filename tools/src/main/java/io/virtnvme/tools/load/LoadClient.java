@@ -32,6 +32,7 @@ final class LoadClient implements AutoCloseable {
   private final DiskFrontEnd frontEnd;
   private final BlockChecker checker;
   private final Histogram latencies = new Histogram(1, LATENCY_MAX_NS, 3);
+  private final TakeoverLatencies takeovers = new TakeoverLatencies(LATENCY_MAX_NS);
   private final int queueSize;
   private final long gapLeastNs;
   private final RequestTable[] tables;
@@ -138,6 +139,9 @@ final class LoadClient implements AutoCloseable {
     } else if (!wanted && attending) {
       Threads.dropToNormal();
     }
+    if (wanted && !attending && !kill) {
+      takeovers.onKillAnnounced();
+    }
     attending = wanted;
     if (kill && !killing) {
       trigger.arm(progress.victim());
@@ -201,6 +205,7 @@ final class LoadClient implements AutoCloseable {
       final long nowNs = System.nanoTime();
       if (trigger.isDue(nowNs)) {
         trigger.fire();
+        takeovers.onKill();
         progress.killedNs(nowNs);
       }
     }
@@ -212,6 +217,7 @@ final class LoadClient implements AutoCloseable {
       final long nowNs = System.nanoTime();
       if (nowNs - lastAdvanceNs >= gapLeastNs) {
         progress.onGap(lastAdvanceNs, nowNs, outstanding);
+        takeovers.onGapEnd(nowNs);
       }
       lastAdvanceNs = nowNs;
     }
@@ -251,7 +257,10 @@ final class LoadClient implements AutoCloseable {
     final int count = table.count(token);
     ios++;
     bytes += (long) count * BlockPattern.BLOCK_BYTES;
-    latencies.recordValue(Math.max(1, Math.min(LATENCY_MAX_NS, nowNs - table.submittedNs(token))));
+    final long submittedNs = table.submittedNs(token);
+    final long latencyNs = Math.max(1, Math.min(LATENCY_MAX_NS, nowNs - submittedNs));
+    latencies.recordValue(latencyNs);
+    takeovers.onCompletion(submittedNs, latencyNs);
     if (isBroken(block)) {
       onDeviceError(status, table.type(token), block);
       return;
@@ -476,6 +485,7 @@ final class LoadClient implements AutoCloseable {
         latencies.getValueAtPercentile(99),
         latencies.getMaxValue(),
         reconnects,
+        takeovers.toJson(),
         failure.isEmpty() ? describeErrors(faults) : failure);
   }
 

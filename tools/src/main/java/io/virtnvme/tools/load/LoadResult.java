@@ -13,6 +13,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
  * @param verifiedBlocks blocks read and found right, counted each time
  * @param readBackBlocks blocks of the whole disk found right at the end
  * @param blockCount blocks of the disk
+ * @param takeovers latencies of the first requests after each kill: {@link TakeoverLatencies}
  * @param message the first thing that was wrong; empty when nothing was
  */
 record LoadResult(
@@ -28,6 +29,7 @@ record LoadResult(
     long p99LatencyNs,
     long maxLatencyNs,
     long reconnects,
+    ObjectNode takeovers,
     String message) {
   boolean isSound() {
     return errors == 0 && readBackBlocks == blockCount && message.isEmpty();
@@ -49,6 +51,7 @@ record LoadResult(
         .put("maxLatencyNs", maxLatencyNs)
         .put("reconnects", reconnects)
         .put("sound", isSound())
-        .put("message", message);
+        .put("message", message)
+        .set("takeoverLatencyUs", takeovers);
   }
 }
