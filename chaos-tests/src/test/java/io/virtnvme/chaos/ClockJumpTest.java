@@ -7,10 +7,12 @@ import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** A time of day that jumps by years, back and forth, changes nothing but the dates of entries. */
+@Tag("once")
 class ClockJumpTest {
   private static final int KILLS = 3;
 

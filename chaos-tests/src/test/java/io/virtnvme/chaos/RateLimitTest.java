@@ -5,11 +5,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.virtnvme.tools.pair.FrontEnd;
+import java.time.Duration;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** A limit holds over the death of a slave and of the master, and its guest loses nothing. */
+@Tag("once")
 class RateLimitTest {
   private static final int REQUESTS_PER_SECOND = 2000;
   private static final long MEASURE_NS = 2_000_000_000L;
@@ -62,7 +65,7 @@ class RateLimitTest {
     final long before = load.progress().ios();
     Waiting.until(
         "the time to count in is over",
-        java.time.Duration.ofSeconds(60),
+        Duration.ofSeconds(60),
         () -> System.nanoTime() - beforeNs >= MEASURE_NS);
     final long count = load.progress().ios() - before;
     final double allowed =

@@ -11,7 +11,8 @@ public final class JvmDescriptors {
 
   /**
    * Has the JVM open what it opens once and keeps: its first file channel makes a socket that file
-   * channels are closed with. Without this, it would count against the first test that reads a file.
+   * channels are closed with. Without this, it would count against the first test that reads a
+   * file.
    */
   public static void settle() {
     try {

@@ -46,6 +46,9 @@ public final class WarmUp {
   private static final int REQUESTS_IN_FILE = 4_000;
   private static final int RECOVERIES = 33;
 
+  /** One in so many is enough once the first round has compiled them: they are slow. */
+  private static final int LATER_NAP_SHARE = 4;
+
   /** A null disk is held back by them, the others are looked at and pass. */
   private static final BdevLimits LIMITS =
       new BdevLimits(1_000_000, BdevLimits.VALUE_MAX, BdevLimits.VALUE_MAX, BdevLimits.VALUE_MAX);
@@ -99,9 +102,10 @@ public final class WarmUp {
           try (Bdev disk = Bdevs.open(description, segments)) {
             final int requests =
                 kind == BdevDescription.Kind.URING ? REQUESTS_IN_FILE : REQUESTS_IN_MEMORY;
-            warm(ioFactory, new WarmUpGuest(disk, false, variant), requests);
-            warm(ioFactory, new WarmUpGuest(disk, true, variant), requests);
-            warm(ioFactory, new NvmeWarmUpGuest(disk, variant), requests);
+            final int napShare = round == 0 ? 1 : LATER_NAP_SHARE;
+            warm(ioFactory, new WarmUpGuest(disk, false, variant), requests, napShare);
+            warm(ioFactory, new WarmUpGuest(disk, true, variant), requests, napShare);
+            warm(ioFactory, new NvmeWarmUpGuest(disk, variant), requests, napShare);
             if (round == REHEARSAL_ROUND && kind == BdevDescription.Kind.NULL) {
               rehearse(segments, ioFactory, new WarmUpGuest(disk, false, variant));
               rehearse(segments, ioFactory, new WarmUpGuest(disk, true, variant));
@@ -146,7 +150,10 @@ public final class WarmUp {
   }
 
   private static void warm(
-      final Supplier<ReactorIo> ioFactory, final RehearsalGuest guest, final int requests) {
+      final Supplier<ReactorIo> ioFactory,
+      final RehearsalGuest guest,
+      final int requests,
+      final int napShare) {
     final WarmUp warmUp = new WarmUp(ioFactory, guest);
     try {
       warmUp.startReactor(guest.bdev(), Long.MAX_VALUE);
@@ -159,7 +166,7 @@ public final class WarmUp {
       }
       warmUp.reactor.close();
       warmUp.startReactor(guest.bdev(), 0);
-      warmUp.nap();
+      warmUp.nap(guest.napCount() / napShare);
     } finally {
       warmUp.end();
     }
@@ -227,8 +234,8 @@ public final class WarmUp {
   /**
    * Ways into sleep and out of it: woken by a kick, by a command, by work that is there already.
    */
-  private void nap() {
-    for (int i = 0; i < guest.napCount(); i++) {
+  private void nap(final int count) {
+    for (int i = 0; i < count; i++) {
       switch (i % 3) {
         case 0 -> guest.kick();
         case 1 -> command(i);
