@@ -2,6 +2,7 @@ package io.virtnvme.chaos;
 
 import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.sys.Fds;
+import io.virtnvme.tools.chaos.LoopDevice;
 import java.nio.file.Path;
 
 /**

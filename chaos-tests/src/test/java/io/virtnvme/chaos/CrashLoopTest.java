@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -19,6 +20,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  * A slave that dies at once every time is given up on: its disks are marked failed, the guest's
  * requests wait, and an operator's call brings them back.
  */
+@Tag("once")
 class CrashLoopTest {
   private static final Duration GIVE_UP_LIMIT = Duration.ofSeconds(60);
   private static final int LENGTH = 4096;

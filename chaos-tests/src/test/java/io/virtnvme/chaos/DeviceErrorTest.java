@@ -9,7 +9,10 @@ import io.virtnvme.ipc.vhostuser.VhostUserFrontEnd;
 import io.virtnvme.ipc.vhostuser.VhostUserFrontEndConfig;
 import io.virtnvme.ipc.virtio.BlkRequest;
 import io.virtnvme.ipc.virtio.DriverQueue;
+import io.virtnvme.tools.chaos.BadDisk;
+import io.virtnvme.tools.chaos.LoopDevice;
 import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
@@ -17,6 +20,7 @@ import org.junit.jupiter.api.extension.RegisterExtension;
  * An error of the device reaches the guest as the status of the request that met it, once, also
  * across a kill; whatever the device still does goes on.
  */
+@Tag("once")
 class DeviceErrorTest {
   private static final int PIECES = 16;
   private static final int PIECE_BYTES = 64 * 1024;

@@ -15,6 +15,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import java.util.stream.LongStream;
 import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
@@ -22,6 +23,7 @@ import org.junit.jupiter.api.extension.RegisterExtension;
  * Writes that the kernel holds for a dead slave go on landing for seconds. Its successor waits for
  * the last of them: what is written afterwards is never overtaken by what was written before.
  */
+@Tag("once")
 class LateWriteTest {
   private static final int PIECES = 32;
   private static final int PIECE_BYTES = 32 * 1024;

@@ -24,10 +24,12 @@ import java.time.Duration;
 import java.util.Random;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** P6 for vfio-user: a front-end that sends what it likes harms its own controller alone. */
+@Tag("once")
 class NvmeBadFrontEndTest {
   private static final Duration SEND_LIMIT = Duration.ofSeconds(5);
   private static final int TIMEOUT_MS = 20_000;

@@ -3,10 +3,12 @@ package io.virtnvme.chaos;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** Every vfio-user message is answered exactly once, whoever is killed while it is under way. */
+@Tag("once")
 class NvmeMessageKillTest {
   @RegisterExtension private final Pairs pairs = new Pairs();
 

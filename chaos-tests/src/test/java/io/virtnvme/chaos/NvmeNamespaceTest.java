@@ -13,10 +13,12 @@ import io.virtnvme.ipc.vfiouser.PciRegion;
 import io.virtnvme.tools.chaos.Killer;
 import java.util.HexFormat;
 import java.util.List;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** What a driver has of several namespaces, over deaths of slave and master. */
+@Tag("once")
 class NvmeNamespaceTest {
   private static final String NGUID = "00112233445566778899AABBCCDDEEFF";
   private static final String EUI64 = "FEDCBA9876543210";

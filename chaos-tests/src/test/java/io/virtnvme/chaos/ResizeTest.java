@@ -10,11 +10,13 @@ import io.virtnvme.ipc.vhostuser.VhostUserBackendRequest;
 import io.virtnvme.ipc.vhostuser.VhostUserMessage;
 import io.virtnvme.ipc.vhostuser.VhostUserRequest;
 import io.virtnvme.ipc.virtio.BlkRequest;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** A disk grows under a running guest, which is told so over the back-end channel. */
+@Tag("once")
 class ResizeTest {
   private static final int LENGTH = 4096;
   private static final int BLOCK_COUNT = 256;

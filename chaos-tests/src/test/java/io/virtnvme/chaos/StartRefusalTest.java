@@ -23,12 +23,14 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /**
  * A start that cannot go well is refused with the reason, and nothing that was there is touched.
  */
+@Tag("once")
 class StartRefusalTest {
   private static final long LIMIT_SECONDS = 60;
   private static final String GARBAGE = "garbage\n";

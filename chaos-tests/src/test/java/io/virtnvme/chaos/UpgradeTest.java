@@ -20,7 +20,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** P5: slaves move to another build and back while a verifying load runs. */
-@Tag("builds")
+@Tag("once")
 class UpgradeTest {
   private static final String SLAVE = "slave/src/main/java/io/virtnvme/slave/";
   private static final String IPC = "virtnvme-ipc/src/main/java/io/virtnvme/ipc/";

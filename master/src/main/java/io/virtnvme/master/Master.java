@@ -80,8 +80,12 @@ public final class Master implements AutoCloseable {
   private Master(final MasterContext context, final RunDirectory runDirectory) {
     this.context = context;
     this.runDirectory = runDirectory;
-    registry = Registry.open(runDirectory.path().resolve("registry").resolve("calls"));
-    history = EventHistory.open(runDirectory.path().resolve("registry").resolve("events"));
+    registry =
+        Registry.open(
+            runDirectory.path().resolve("registry").resolve("calls"), context.wallClockMs());
+    history =
+        EventHistory.open(
+            runDirectory.path().resolve("registry").resolve("events"), context.wallClockMs());
     loop = new EventLoop(context.nanoClock());
     final SupervisorConfig config = context.supervisorConfig(runDirectory.segments());
     supervisor = new Supervisor(config, loop, counters, fileThread, history::append);

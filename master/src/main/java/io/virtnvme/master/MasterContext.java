@@ -47,6 +47,7 @@ public final class MasterContext {
   private boolean keepMemDisksOnStop;
   private ProcessTable processes = new OsProcessTable();
   private LongSupplier nanoClock = System::nanoTime;
+  private LongSupplier wallClockMs = System::currentTimeMillis;
   private String version;
   private DescriptorStore descriptorStore = DescriptorStore.NONE;
   private String lastUpgrade = "";
@@ -233,6 +234,19 @@ public final class MasterContext {
 
   LongSupplier nanoClock() {
     return nanoClock;
+  }
+
+  /**
+   * Time of day, milliseconds since the epoch: registry and history date their entries by it, and
+   * may be given one that jumps. Default: the machine's.
+   */
+  public MasterContext wallClockMs(final LongSupplier clock) {
+    wallClockMs = clock;
+    return this;
+  }
+
+  LongSupplier wallClockMs() {
+    return wallClockMs;
   }
 
   /** Version of this build as {@code major.minor.patch[-suffix]}. Default: the jar's. */

@@ -14,6 +14,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.relay.BdevDescription;
+import io.virtnvme.ipc.relay.BdevLimits;
 import io.virtnvme.ipc.relay.RelayMessageType;
 import io.virtnvme.ipc.relay.RelayReader;
 import io.virtnvme.ipc.segment.MemDiskSegment;
@@ -202,6 +203,27 @@ class MasterBdevTest extends MasterRig {
     owner.answerBdev(RelayMessageType.BDEV_RESIZE, Errno.EIO, "the disk is gone");
     assertRefused(RpcException.EIO, "the disk is gone", failed);
     assertEquals(32, bdevOf(plane, "u0").numBlocks());
+  }
+
+  @Test
+  void shouldTellTheOwnerOfALimitAndTheNextOneToo() throws IOException {
+    create(nullBdev("n0"));
+    final BdevLimits limits = new BdevLimits(1000, 0, 0, 20);
+    final CompletionStage<Void> refused = plane.setLimits("n0", limits);
+    owner.answerBdev(RelayMessageType.BDEV_LIMITS, Errno.ENODEV, "no such bdev here");
+    assertRefused(RpcException.ENODEV, "keeps its limits", refused);
+    assertEquals(BdevLimits.NONE, bdevOf(plane, "n0").spec().limits());
+    final CompletionStage<Void> set = plane.setLimits("n0", limits);
+    owner.answerBdev(RelayMessageType.BDEV_LIMITS, 0, "");
+    get(set);
+    assertEquals(limits, bdevOf(plane, "n0").spec().limits());
+    assertRefused(RpcException.ENODEV, "zz", plane.setLimits("zz", limits));
+    owner.die();
+    final FakeSlave successor = slave(processes.awaitStart());
+    successor.hello();
+    successor.expect(RelayMessageType.BDEV_ADD);
+    assertEquals(limits, BdevLimits.read(successor.expect(RelayMessageType.BDEV_LIMITS)));
+    successor.close();
   }
 
   @Test

@@ -38,7 +38,7 @@ public final class Guest implements AutoCloseable {
           "I/O error|is not a head|EXT4-fs error|EXT4-fs warning|Aborting journal|Remounting filesystem read-only"
               + "|blocked for more than|BUG:|Oops|WARNING: CPU|Kernel panic|virtio.*(?:fail|error)"
               // What it says about a reset that the test asked for is "resetting controller".
-              + "|nvme.*(?:timeout|abort|reset controller|is down|not ready|fail|error|remov|disabl)");
+              + "|nvme.*(?:timeout|abort|reset controller|is down|not ready|fail|error|remov|disabl|unusual)");
 
   private final GuestBuilder config;
   private final List<GuestPort> ports = new ArrayList<>();

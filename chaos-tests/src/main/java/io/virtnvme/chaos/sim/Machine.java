@@ -30,6 +30,9 @@ interface Machine extends AutoCloseable {
    */
   void onSubmit(int slave, int operation, long offsetBytes, long lengthBytes);
 
+  /** The disk tells a slave of an error. Only disks of NVMe controllers have any. */
+  void onIoError(int operation, long offsetBytes, long lengthBytes);
+
   long postedCount();
 
   long completedCount();

@@ -52,6 +52,11 @@ final class NvmeMachine implements Machine {
   }
 
   @Override
+  public void onIoError(final int operation, final long offsetBytes, final long lengthBytes) {
+    oracle.onIoError(operation, offsetBytes, lengthBytes);
+  }
+
+  @Override
   public long postedCount() {
     return oracle.postedCount();
   }

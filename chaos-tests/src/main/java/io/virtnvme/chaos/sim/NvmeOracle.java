@@ -1,7 +1,9 @@
 package io.virtnvme.chaos.sim;
 
 import io.virtnvme.ipc.memory.Mem;
+import io.virtnvme.ipc.nvme.DsmRange;
 import io.virtnvme.ipc.nvme.NvmOpcode;
+import io.virtnvme.ipc.nvme.Status;
 import io.virtnvme.slave.bdev.BlockChannel;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -24,11 +26,14 @@ final class NvmeOracle {
     final int sector;
     final int count;
 
-    /** For each sector of a read, what it may give. */
+    /** For each sector that it looks at, what it may find there. */
     private final List<Set<Long>> allowed = new ArrayList<>();
 
     private long postedAt;
     private int submittedBy;
+
+    /** The disk has told a slave that it failed. */
+    private boolean mayFail;
 
     Command(final long number, final int opcode, final int sector, final int count) {
       this.number = number;
@@ -39,6 +44,22 @@ final class NvmeOracle {
 
     boolean isRead() {
       return opcode == NvmOpcode.READ;
+    }
+
+    private boolean looksAtDisk() {
+      return opcode == NvmOpcode.READ || opcode == NvmOpcode.COMPARE;
+    }
+
+    /** Whether the guest has a buffer for it. */
+    boolean hasData() {
+      return looksAtDisk() || opcode == NvmOpcode.WRITE || opcode == NvmOpcode.DATASET_MANAGEMENT;
+    }
+
+    /** Bytes in that buffer. */
+    int dataBytes() {
+      return opcode == NvmOpcode.DATASET_MANAGEMENT
+          ? DsmRange.RANGE_LENGTH
+          : count * SimDisk.SECTOR_BYTES;
     }
 
     boolean changesDisk() {
@@ -59,8 +80,12 @@ final class NvmeOracle {
     }
 
     private int operation() {
+      return operationOf(opcode);
+    }
+
+    private static int operationOf(final int opcode) {
       return switch (opcode) {
-        case NvmOpcode.READ -> BlockChannel.OP_READ;
+        case NvmOpcode.READ, NvmOpcode.COMPARE, NvmOpcode.VERIFY -> BlockChannel.OP_READ;
         case NvmOpcode.WRITE -> BlockChannel.OP_WRITE;
         case NvmOpcode.WRITE_ZEROES -> BlockChannel.OP_WRITE_ZEROES;
         case NvmOpcode.DATASET_MANAGEMENT -> BlockChannel.OP_UNMAP;
@@ -101,11 +126,11 @@ final class NvmeOracle {
     now++;
     command.postedAt = now;
     for (int i = sector; i < sector + count; i++) {
-      if (command.isRead()) {
+      if (command.looksAtDisk()) {
         command.allowed.add(possible(i));
       } else if (command.changesDisk()) {
         for (final Command other : inFlight) {
-          if (other.isRead() && other.touches(i)) {
+          if (other.looksAtDisk() && other.touches(i)) {
             other.allowed.get(i - other.sector).add(command.value(i));
           }
         }
@@ -117,8 +142,9 @@ final class NvmeOracle {
 
   /** Whether a command that looks the same to the disk is in flight. */
   boolean hasTwin(final int opcode, final int sector, final int count) {
+    final int operation = Command.operationOf(opcode);
     for (final Command command : inFlight) {
-      if (command.opcode == opcode && command.sector == sector && command.count == count) {
+      if (command.operation() == operation && command.sector == sector && command.count == count) {
         return true;
       }
     }
@@ -168,6 +194,24 @@ final class NvmeOracle {
             + lengthBytes);
   }
 
+  /** One of what a sector may hold: what was acknowledged or taken back last. */
+  long newestValue(final int sector) {
+    final List<Value> held = values.get(sector);
+    return held.get(held.size() - 1).word;
+  }
+
+  /** The disk tells a slave that a request failed. */
+  void onIoError(final int operation, final long offset, final long lengthBytes) {
+    final int sector = (int) (offset / SimDisk.SECTOR_BYTES);
+    for (final Command command : inFlight) {
+      final boolean isThere =
+          command.sector == sector && (long) command.count * SimDisk.SECTOR_BYTES == lengthBytes;
+      if (command.operation() == operation && (isThere || operation == BlockChannel.OP_FLUSH)) {
+        command.mayFail = true;
+      }
+    }
+  }
+
   /** The driver found the completion of a command that succeeded. */
   void onCompleted(final Command command) {
     inFlight.remove(command);
@@ -198,6 +242,60 @@ final class NvmeOracle {
                 + text(allowed));
       }
     }
+  }
+
+  /** Compare found no difference. */
+  void checkEqual(final Command command, final long host) {
+    for (int i = 0; i < command.dataBytes(); i += Long.BYTES) {
+      final Set<Long> allowed = command.allowed.get(i / SimDisk.SECTOR_BYTES);
+      if (!allowed.contains(Mem.getLong(host + i))) {
+        throw new Violation(
+            command + " took byte " + i + " for equal, on the disk is " + text(allowed));
+      }
+    }
+  }
+
+  /** Compare found a difference: there must be one that it can have seen. */
+  void checkDifferent(final Command command, final long host) {
+    for (int i = 0; i < command.dataBytes(); i += Long.BYTES) {
+      final Set<Long> allowed = command.allowed.get(i / SimDisk.SECTOR_BYTES);
+      if (allowed.size() > 1 || !allowed.contains(Mem.getLong(host + i))) {
+        return;
+      }
+    }
+    throw new Violation(command + " found a difference where there is none");
+  }
+
+  /** The driver found the completion of a command that failed: in any part, or not at all. */
+  void onFailed(final Command command, final int status) {
+    final int right =
+        command.operation() == BlockChannel.OP_READ
+            ? Status.UNRECOVERED_READ_ERROR
+            : Status.WRITE_FAULT;
+    if (!command.mayFail || status != right) {
+      throw new Violation(
+          command
+              + " ended with status 0x"
+              + Integer.toHexString(status)
+              + (command.mayFail ? ", right is 0x" + Integer.toHexString(right) : ""));
+    }
+    onDropped(command);
+  }
+
+  /**
+   * The controller says that it stands still, or that the command's queue is gone: then the command
+   * must not be under way any more, and not run from now on.
+   */
+  void onTakenBack(final Command command) {
+    final int operation = command.operation();
+    if (operation != BlockChannel.OP_FLUSH
+        && disk.holds(
+            operation,
+            (long) command.sector * SimDisk.SECTOR_BYTES,
+            (long) command.count * SimDisk.SECTOR_BYTES)) {
+      throw new Violation("taken back while the disk works on it: " + command);
+    }
+    onDropped(command);
   }
 
   /** Nobody waits for the command any more, and it must not run from now on. */

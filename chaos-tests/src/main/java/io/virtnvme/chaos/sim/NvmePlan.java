@@ -13,6 +13,7 @@ import java.util.SplittableRandom;
  * @param commandIdGenerations command ids carry a generation; else an id is used again at once
  * @param adminEntryCount entries of each admin queue
  * @param completionEntryCount entries of an I/O completion queue; may be fewer than commands
+ * @param allKinds with Compare, Verify, SGLs and errors of the disk too
  */
 record NvmePlan(
     boolean mappedDoorbells,
@@ -20,7 +21,11 @@ record NvmePlan(
     boolean sharedCompletionQueue,
     boolean commandIdGenerations,
     int adminEntryCount,
-    int completionEntryCount) {
+    int completionEntryCount,
+    boolean allKinds) {
+  /** Seeds below were in use before there were all kinds, and mean the same runs as then. */
+  private static final long FIRST_SEED_OF_ALL_KINDS = 1_000_000_000;
+
   private static final int STEPS_MIN = 2500;
   private static final int STEPS_SPREAD = 4000;
   private static final int FAULTS_MAX = 9;
@@ -63,7 +68,8 @@ record NvmePlan(
             random.nextInt(3) == 0,
             random.nextBoolean(),
             3 + random.nextInt(6),
-            2 + random.nextInt(8));
+            2 + random.nextInt(8),
+            seed >= FIRST_SEED_OF_ALL_KINDS);
     return new Plan(
         seed,
         false,

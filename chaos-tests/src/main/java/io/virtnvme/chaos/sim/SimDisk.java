@@ -1,6 +1,7 @@
 package io.virtnvme.chaos.sim;
 
 import io.virtnvme.ipc.memory.Mem;
+import io.virtnvme.ipc.sys.Errno;
 import io.virtnvme.ipc.virtio.BlkRequest;
 import io.virtnvme.slave.bdev.BlockChannel;
 import java.util.ArrayList;
@@ -15,6 +16,7 @@ final class SimDisk implements AutoCloseable {
   static final int SECTOR_BYTES = 1 << BlkRequest.SECTOR_SHIFT;
   static final int SECTOR_COUNT = 128;
   private static final int ROOM = 64;
+  private static final int ERROR_PERIOD = 20;
 
   /** A request that the kernel has. */
   static final class Request {
@@ -118,9 +120,38 @@ final class SimDisk implements AutoCloseable {
       }
       return;
     }
+    if (isBad()) {
+      fail(request);
+      return;
+    }
     carryOut(request, request.lengthBytes);
     world.trace().note("io", request.operation, request.offset, request.lengthBytes);
-    request.io.ended(request.tag);
+    request.io.ended(request.tag, BlockChannel.DONE);
+  }
+
+  private boolean isBad() {
+    return world.plan().nvme() != null
+        && world.plan().nvme().allKinds()
+        && world.step() < world.plan().stepCount()
+        && random.nextInt(ERROR_PERIOD) == 0;
+  }
+
+  /** An error says nothing of how far the request came. */
+  private void fail(final Request request) {
+    carryOut(request, random.nextInt(3) * request.lengthBytes / 2);
+    world.trace().note("io error", request.operation, request.offset, request.lengthBytes);
+    world.machine().onIoError(request.operation, request.offset, request.lengthBytes);
+    request.io.ended(request.tag, -Errno.EIO);
+  }
+
+  /** Whether the kernel has such a request, whoever handed it over. */
+  boolean holds(final int operation, final long offset, final long lengthBytes) {
+    return held.stream()
+        .anyMatch(
+            request ->
+                request.operation == operation
+                    && request.offset == offset
+                    && request.lengthBytes == lengthBytes);
   }
 
   boolean holdsRequestOf(final SimSlave slave) {

@@ -15,10 +15,12 @@ import java.util.Deque;
 final class SimIo implements ReactorIo {
   private static final int IOVEC_LENGTH = 2 * Long.BYTES;
 
+  private record End(long tag, int result) {}
+
   private final World world;
   private final SimSlave slave;
   private final Deque<SimDisk.Request> submitted = new ArrayDeque<>();
-  private final Deque<Long> ended = new ArrayDeque<>();
+  private final Deque<End> ended = new ArrayDeque<>();
   private int inFlightCount;
 
   SimIo(final World world, final SimSlave slave) {
@@ -30,9 +32,9 @@ final class SimIo implements ReactorIo {
     return slave;
   }
 
-  /** The disk tells of the end of a request. */
-  void ended(final long tag) {
-    ended.add(tag);
+  /** The disk tells of the end of a request; the result is as of a channel. */
+  void ended(final long tag, final int result) {
+    ended.add(new End(tag, result));
   }
 
   @Override
@@ -43,7 +45,8 @@ final class SimIo implements ReactorIo {
     int count = 0;
     while (count < limit && !ended.isEmpty()) {
       inFlightCount--;
-      listener.onIoEnd(ended.remove(), BlockChannel.DONE);
+      final End end = ended.remove();
+      listener.onIoEnd(end.tag, end.result);
       count++;
     }
     return count;

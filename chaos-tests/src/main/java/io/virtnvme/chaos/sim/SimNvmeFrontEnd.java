@@ -129,9 +129,9 @@ final class SimNvmeFrontEnd implements NvmeRegisters {
             new VersionCapabilities(8, 1 << 20, 65535, 4096, true).text());
     VersionPayload.put(version, VersionPayload.VERSION_MAJOR, VersionPayload.VERSION_MINOR);
     ask(version, reply -> guest.predecessorEnded());
-    map(guest.queues, () -> {});
-    map(guest.data, () -> {});
-    map(guest.extra, () -> {});
+    map(guest.memory.queues, () -> {});
+    map(guest.memory.data, () -> {});
+    map(guest.memory.extra, () -> {});
     if (world.plan().nvme().mappedDoorbells()) {
       final byte[] info = command(VfioUserCommand.DEVICE_GET_REGION_INFO, RegionInfo.LENGTH);
       RegionInfo.put(info, REGION_INFO_ARGSZ, 0, PciRegion.BAR0, 0, 0, 0);
@@ -230,16 +230,16 @@ final class SimNvmeFrontEnd implements NvmeRegisters {
 
   @Override
   public void moveQueues(final Runnable whenDone) {
-    unmap(guest.queues, () -> {});
-    map(guest.queues, whenDone);
+    unmap(guest.memory.queues, () -> {});
+    map(guest.memory.queues, whenDone);
   }
 
   @Override
   public void plug(final boolean isPlugged, final Runnable whenDone) {
     if (isPlugged) {
-      map(guest.extra, whenDone);
+      map(guest.memory.extra, whenDone);
     } else {
-      unmap(guest.extra, whenDone);
+      unmap(guest.memory.extra, whenDone);
     }
   }
 }

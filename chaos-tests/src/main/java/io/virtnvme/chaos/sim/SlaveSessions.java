@@ -82,8 +82,8 @@ final class SlaveSessions {
             1,
             plan.mappedDoorbells(),
             plan.shadowDoorbells(),
-            SimNvmeGuest.QUEUE_COUNT_MAX,
-            SimNvmeGuest.QUEUE_ENTRIES_MAX,
+            SimNvmeMemory.QUEUE_COUNT_MAX,
+            SimNvmeMemory.QUEUE_ENTRIES_MAX,
             List.of(
                 new NvmeDescription.Namespace(
                     1, 1, new UUID(0x4000, 0x8000_0000_0000_0001L), "", ""))));

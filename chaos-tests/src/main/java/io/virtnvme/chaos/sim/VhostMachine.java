@@ -51,6 +51,11 @@ final class VhostMachine implements Machine {
   }
 
   @Override
+  public void onIoError(final int operation, final long offsetBytes, final long lengthBytes) {
+    throw new IllegalStateException("no errors are planned: operation=" + operation);
+  }
+
+  @Override
   public long postedCount() {
     return oracle.postedCount();
   }

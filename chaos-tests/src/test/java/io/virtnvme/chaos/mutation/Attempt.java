@@ -83,15 +83,19 @@ final class Attempt {
     return withoutVerdict(exitValue, log);
   }
 
-  /** Runs the first seeds of the simulation until one fails. */
-  Outcome seeds(final int count) throws IOException, InterruptedException {
+  /**
+   * Runs the first seeds of a simulation until one fails.
+   *
+   * @param frontEnd which, as {@code SimulationMain} names it
+   */
+  Outcome seeds(final String frontEnd, final int count) throws IOException, InterruptedException {
     final Path log = Files.createTempFile(scratch, "seeds", ".log");
     final List<String> command = java(SIMULATION_MODULE, SIMULATION_MAIN);
-    command.addAll(List.of("1", Integer.toString(count)));
+    command.addAll(List.of("--front-end", frontEnd, "1", Integer.toString(count)));
     final int exitValue = run(command, SIMULATION_MODULE, log, true);
     final Matcher failing = FAILING_SEED.matcher(Files.readString(log));
     return failing.find()
-        ? new Outcome(true, "seed " + failing.group(1), shortened(failing.group(2)))
+        ? new Outcome(true, frontEnd + ", seed " + failing.group(1), shortened(failing.group(2)))
         : withoutVerdict(exitValue, log);
   }
 

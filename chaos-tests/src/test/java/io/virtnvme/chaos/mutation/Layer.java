@@ -12,6 +12,15 @@ enum Layer {
   /** Tests with real processes, as a fault's entry names them. */
   PROCESSES;
 
+  private static final String VHOST = "vhost";
+  private static final String NVME = "nvme";
+
+  /** Beginnings of the names of classes, outside of packages that say it. */
+  private static final List<String> NVME_TYPES = List.of("Nvme", "ReactorAdmin", "ReactorQueues");
+
+  private static final List<String> VHOST_TYPES =
+      List.of("Split", "Packed", "CounterOrder", "RingSetups", "VhostUser");
+
   private static final List<String> JOURNAL =
       List.of(
           "LayoutTest",
@@ -33,7 +42,8 @@ enum Layer {
           "NvmeCrashTest",
           "ControllerQueueTest",
           "ControllerCrashTest",
-          "WholeCrashTest");
+          "WholeCrashTest",
+          "NvmeSessionTest");
   private static final List<String> SESSIONS =
       List.of(
           "SessionStandbyTest",
@@ -44,6 +54,7 @@ enum Layer {
           "MasterLinkTest",
           "SessionsTest",
           "ReactorTest");
+  private static final List<String> QPAIRS = List.of("QpairAgentTest");
   private static final List<String> MASTER =
       List.of("ReplyRecoveryTest", "RelayTest", "MasterTakeoverTest");
   private static final List<String> SEGMENTS = List.of("SegmentTest");
@@ -53,6 +64,8 @@ enum Layer {
       List.of(
           "SimulationTest#shouldStaySoundWhereItOnceWasNot(long)",
           "SimulationTest#shouldSurviveDeathAtEveryStoreOfEveryChange(boolean)");
+  private static final List<String> SIMULATED_NVME =
+      List.of("NvmeSimulationTest#shouldStaySoundWhereItOnceWasNot(long)");
 
   /** As the list of faults and the report write it. */
   String label() {
@@ -71,11 +84,28 @@ enum Layer {
     return switch (this) {
       case CUTS -> cuts(mutation.file());
       case SIMULATION ->
-          mutation.module().equals("master") || mutation.file().contains("/ipc/sys/")
-              ? List.of()
-              : List.of(SIMULATED);
+          frontEnds(mutation).stream()
+              .map(frontEnd -> frontEnd.equals(NVME) ? SIMULATED_NVME : SIMULATED)
+              .toList();
       case PROCESSES -> mutation.processTests().stream().map(List::of).toList();
     };
+  }
+
+  /** Which simulations run the changed file, as {@code SimulationMain} names them. */
+  static List<String> frontEnds(final Mutation mutation) {
+    final String file = mutation.file();
+    if (file.startsWith("master/") || file.contains("/ipc/sys/") || file.contains("/qpair/")) {
+      return List.of();
+    }
+    final String type = mutation.className().substring(mutation.className().lastIndexOf('.') + 1);
+    if (file.contains("/slave/nvme/") || NVME_TYPES.stream().anyMatch(type::startsWith)) {
+      return List.of(NVME);
+    }
+    return file.contains("/slave/virtqueue/")
+            || file.contains("/ipc/virtio/")
+            || VHOST_TYPES.stream().anyMatch(type::startsWith)
+        ? List.of(VHOST)
+        : List.of(VHOST, NVME);
   }
 
   private static List<List<String>> cuts(final String file) {
@@ -91,8 +121,11 @@ enum Layer {
     if (file.contains("/slave/nvme/") || file.endsWith("/reactor/ReactorQueues.java")) {
       return List.of(CONTROLLERS);
     }
+    if (file.contains("/slave/qpair/")) {
+      return List.of(QPAIRS);
+    }
     if (file.startsWith("slave/")) {
-      return List.of(SESSIONS);
+      return file.contains("/slave/reactor/") ? List.of(SESSIONS, CONTROLLERS) : List.of(SESSIONS);
     }
     return file.contains("/ipc/sys/") ? List.of(SYSTEM) : List.of(SEGMENTS, SESSIONS, MASTER);
   }

@@ -116,17 +116,19 @@ public final class MutationMain {
   private void requireSilence(final List<Mutation> mutations)
       throws IOException, InterruptedException {
     final Set<List<String>> tried = new LinkedHashSet<>();
-    boolean simulated = false;
+    final Set<String> simulated = new LinkedHashSet<>();
     final Attempt attempt =
         new Attempt(tree, Files.createDirectory(scratch.resolve("nothing")), scratch);
     for (final Layer layer : Layer.values()) {
       for (final Mutation mutation : mutations) {
         final List<List<String>> groups =
             layers.contains(layer) ? layer.tests(mutation) : List.of();
-        if (layer == Layer.SIMULATION && !groups.isEmpty() && !simulated) {
-          simulated = true;
-          final long beginNs = System.nanoTime();
-          requireSilent(attempt.seeds(seedCount), "seeds 1.." + seedCount, beginNs);
+        for (final String frontEnd : frontEnds(layer, mutation)) {
+          if (simulated.add(frontEnd)) {
+            final long beginNs = System.nanoTime();
+            requireSilent(
+                attempt.seeds(frontEnd, seedCount), frontEnd + ", seeds 1.." + seedCount, beginNs);
+          }
         }
         for (final List<String> group : groups) {
           if (tried.add(group)) {
@@ -174,8 +176,10 @@ public final class MutationMain {
       throws IOException, InterruptedException {
     final List<Attempt.Outcome> outcomes = new ArrayList<>();
     final List<List<String>> groups = layers.contains(layer) ? layer.tests(mutation) : List.of();
-    if (layer == Layer.SIMULATION && !groups.isEmpty()) {
-      outcomes.add(attempt.seeds(seedCount));
+    for (final String frontEnd : frontEnds(layer, mutation)) {
+      if (outcomes.stream().noneMatch(Attempt.Outcome::caught)) {
+        outcomes.add(attempt.seeds(frontEnd, seedCount));
+      }
     }
     for (final List<String> group : groups) {
       if (outcomes.stream().noneMatch(Attempt.Outcome::caught)) {
@@ -183,6 +187,13 @@ public final class MutationMain {
       }
     }
     return outcomes;
+  }
+
+  /** Of the simulations that are tried, if any. */
+  private List<String> frontEnds(final Layer layer, final Mutation mutation) {
+    return layer == Layer.SIMULATION && layers.contains(layer)
+        ? Layer.frontEnds(mutation)
+        : List.of();
   }
 
   private static double secondsSince(final long beginNs) {

@@ -3,10 +3,12 @@ package io.virtnvme.master.registry;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.virtnvme.ipc.relay.BdevLimits;
 import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.BdevSpecs;
 import io.virtnvme.master.rpc.BlkControllerSpec;
 import io.virtnvme.master.rpc.ControllerSpecs;
+import io.virtnvme.master.rpc.LimitSpecs;
 import io.virtnvme.master.rpc.NvmfListenerSpec;
 import io.virtnvme.master.rpc.NvmfNamespaceSpec;
 import io.virtnvme.master.rpc.NvmfSpecs;
@@ -65,13 +67,16 @@ public final class ConfigWriter {
     calls.addObject().put("method", method).set("params", params);
   }
 
-  /** The calls that make these bdevs. */
+  /** The calls that make these bdevs, and set their limits. */
   public static ArrayNode bdevCalls(final List<BdevSpec> bdevs) {
     final ArrayNode calls = JsonNodeFactory.instance.arrayNode();
     for (final BdevSpec bdev : bdevs) {
       final ObjectNode call = calls.addObject();
       call.put("method", BdevSpecs.createMethod(bdev.method()));
       call.set("params", BdevSpecs.toParams(bdev));
+      if (!bdev.limits().equals(BdevLimits.NONE)) {
+        addCall(calls, LimitSpecs.METHOD, LimitSpecs.toParams(bdev.name(), bdev.limits()));
+      }
     }
     return calls;
   }

@@ -6,6 +6,7 @@ import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.BdevSpecs;
 import io.virtnvme.master.rpc.BlkControllerSpec;
 import io.virtnvme.master.rpc.ControllerSpecs;
+import io.virtnvme.master.rpc.LimitSpecs;
 import io.virtnvme.master.rpc.NvmfState;
 import io.virtnvme.master.rpc.RpcException;
 import io.virtnvme.master.rpc.RpcParams;
@@ -85,6 +86,8 @@ public final class DesiredState {
       remove(bdevs, checked.requireString("name"), "bdev");
     } else if (method.equals(RESIZE_METHOD)) {
       resize(RpcParams.of(method, params, List.of("name", "num_blocks")));
+    } else if (method.equals(LimitSpecs.METHOD)) {
+      limit(RpcParams.of(method, params, LimitSpecs.PARAMETERS));
     } else if (method.equals(ControllerSpecs.CREATE_METHOD)) {
       final BlkControllerSpec controller =
           ControllerSpecs.parse(RpcParams.of(method, params, ControllerSpecs.PARAMETERS));
@@ -110,14 +113,24 @@ public final class DesiredState {
     addNew(controllers, controller.ctrlr(), controller, "controller");
   }
 
-  private void resize(final RpcParams params) {
+  private BdevSpec bdevOf(final RpcParams params) {
     final String name = params.requireString("name");
     final BdevSpec bdev = bdevs.get(name);
     if (bdev == null) {
       throw new RpcException(RpcException.ENODEV, "no bdev " + name);
     }
+    return bdev;
+  }
+
+  private void resize(final RpcParams params) {
+    final BdevSpec bdev = bdevOf(params);
     final long numBlocks = params.requireLong("num_blocks", 1, Long.MAX_VALUE);
-    bdevs.put(name, bdev.withNumBlocks(numBlocks));
+    bdevs.put(bdev.name(), bdev.withNumBlocks(numBlocks));
+  }
+
+  private void limit(final RpcParams params) {
+    final BdevSpec bdev = bdevOf(params);
+    bdevs.put(bdev.name(), bdev.withLimits(LimitSpecs.parse(params, bdev.limits())));
   }
 
   private static <T> void addNew(

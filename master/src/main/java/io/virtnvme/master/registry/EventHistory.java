@@ -51,12 +51,12 @@ public final class EventHistory implements AutoCloseable {
     executor.execute(() -> openQueue(directory));
   }
 
-  /** Starts to open the history, or to make it; events may be appended at once. */
-  public static EventHistory open(final Path directory) {
-    return new EventHistory(directory, System::currentTimeMillis);
-  }
-
-  static EventHistory open(final Path directory, final LongSupplier clockMs) {
+  /**
+   * Starts to open the history, or to make it; events may be appended at once.
+   *
+   * @param clockMs time of day; events keep their order when it jumps
+   */
+  public static EventHistory open(final Path directory, final LongSupplier clockMs) {
     return new EventHistory(directory, clockMs);
   }
 

@@ -60,12 +60,9 @@ public final class Registry implements AutoCloseable {
    * Starts to open the registry, or to make it.
    *
    * @param directory of its files; one master at a time
+   * @param clockMs time of day; entries keep their order when it jumps
    */
-  public static Registry open(final Path directory) {
-    return new Registry(directory, System::currentTimeMillis);
-  }
-
-  static Registry open(final Path directory, final LongSupplier clockMs) {
+  public static Registry open(final Path directory, final LongSupplier clockMs) {
     return new Registry(directory, clockMs);
   }
 

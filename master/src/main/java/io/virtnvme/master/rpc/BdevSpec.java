@@ -1,5 +1,6 @@
 package io.virtnvme.master.rpc;
 
+import io.virtnvme.ipc.relay.BdevLimits;
 import java.util.UUID;
 
 /**
@@ -12,6 +13,7 @@ import java.util.UUID;
  * @param numBlocks length in blocks, at least 1; 0 for a file: the file's length
  * @param filename absolute path of the file or device; empty for {@code MEM} and {@code NULL}
  * @param readOnly whether writes are refused
+ * @param limits how much of it guests may use
  */
 public record BdevSpec(
     String name,
@@ -20,7 +22,19 @@ public record BdevSpec(
     int blockSize,
     long numBlocks,
     String filename,
-    boolean readOnly) {
+    boolean readOnly,
+    BdevLimits limits) {
+  /** One without limits. */
+  public BdevSpec(
+      final String name,
+      final BdevMethod method,
+      final UUID uuid,
+      final int blockSize,
+      final long numBlocks,
+      final String filename,
+      final boolean readOnly) {
+    this(name, method, uuid, blockSize, numBlocks, filename, readOnly, BdevLimits.NONE);
+  }
 
   /** What holds the data. */
   public BdevKind kind() {
@@ -29,6 +43,11 @@ public record BdevSpec(
 
   /** The same bdev with another length. */
   public BdevSpec withNumBlocks(final long newNumBlocks) {
-    return new BdevSpec(name, method, uuid, blockSize, newNumBlocks, filename, readOnly);
+    return new BdevSpec(name, method, uuid, blockSize, newNumBlocks, filename, readOnly, limits);
+  }
+
+  /** The same bdev with other limits. */
+  public BdevSpec withLimits(final BdevLimits newLimits) {
+    return new BdevSpec(name, method, uuid, blockSize, numBlocks, filename, readOnly, newLimits);
   }
 }

@@ -1,5 +1,6 @@
 package io.virtnvme.master.rpc;
 
+import io.virtnvme.ipc.relay.BdevLimits;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletionStage;
@@ -43,6 +44,12 @@ public interface ControlPlane {
    * @return the bdev with its new length
    */
   CompletionStage<BdevInfo> resizeBdev(String name, BdevKind kind, long numBlocks);
+
+  /**
+   * Sets how much of a bdev guests may use, in effect when this answers. Fails with ENODEV when
+   * there is none of that name.
+   */
+  CompletionStage<Void> setLimits(String name, BdevLimits limits);
 
   /** All bdevs in the order of their creation. */
   List<BdevInfo> bdevs();

@@ -1,6 +1,7 @@
 package io.virtnvme.master.supervisor;
 
 import io.virtnvme.ipc.relay.BdevDescription;
+import io.virtnvme.ipc.relay.BdevLimits;
 import io.virtnvme.ipc.relay.RelayMessageType;
 import io.virtnvme.ipc.relay.RelayWriter;
 import io.virtnvme.ipc.sys.Errno;
@@ -217,6 +218,8 @@ final class Bdevs {
     final BdevEntry held = bdev(BdevEntry.id(spec.uuid()));
     if (held != null) {
       held.spec(spec);
+      // The dead master may have told limits that it could not record any more.
+      tellAll(held, RelayMessageType.BDEV_LIMITS, spec.limits()::write);
       return CompletableFuture.completedFuture(null);
     }
     return onFileThread(() -> files.prepare(spec, true))
@@ -235,9 +238,26 @@ final class Bdevs {
                     spec.name());
               }
               final BdevEntry entry = add(spec, found.blockBytes(), found.blockCount());
-              tellAll(entry, RelayMessageType.BDEV_ADD, writer -> writeAdd(entry, writer));
+              tellAllOf(entry);
               return null;
             });
+  }
+
+  /** Everything that makes a bdev. */
+  private void tellAllOf(final BdevEntry entry) {
+    for (final Slave slave : slaves.reachable()) {
+      if (slave.watchedSeats().contains(entry.seat())) {
+        tellOf(slave, entry);
+      }
+    }
+  }
+
+  private void tellOf(final Slave slave, final BdevEntry entry) {
+    tell(slave, entry, RelayMessageType.BDEV_ADD, 0, writer -> writeAdd(entry, writer));
+    final BdevLimits limits = entry.spec().limits();
+    if (!limits.equals(BdevLimits.NONE)) {
+      tell(slave, entry, RelayMessageType.BDEV_LIMITS, 0, limits::write);
+    }
   }
 
   /** A slave of a dead master has a bdev open. */
@@ -298,6 +318,22 @@ final class Bdevs {
     return entry;
   }
 
+  CompletableFuture<Void> limit(final BdevEntry entry, final BdevLimits limits) {
+    return askOwner(entry, RelayMessageType.BDEV_LIMITS, limits::write)
+        .thenApply(
+            answer -> {
+              if (answer.errno() != 0) {
+                throw new RpcException(
+                    -answer.errno(),
+                    "bdev " + entry.name() + " keeps its limits: " + answer.text());
+              }
+              entry.spec(entry.spec().withLimits(limits));
+              // All of them: the owner that answered may be dead by now.
+              tellAll(entry, RelayMessageType.BDEV_LIMITS, limits::write);
+              return null;
+            });
+  }
+
   private static void checkNotShrinking(
       final BdevEntry entry, final long blockCount, final boolean growOnly) {
     final long now = entry.description().blockCount();
@@ -318,7 +354,7 @@ final class Bdevs {
   void move(final BdevEntry entry, final List<Seat> candidates) {
     tellAll(entry, RelayMessageType.BDEV_REMOVE, writer -> {});
     entry.seat(leastLoadedSeat(candidates));
-    tellAll(entry, RelayMessageType.BDEV_ADD, writer -> writeAdd(entry, writer));
+    tellAllOf(entry);
   }
 
   private static void writeAdd(final BdevEntry entry, final RelayWriter writer) {
@@ -330,7 +366,7 @@ final class Bdevs {
   void tellSeat(final Slave slave, final int seat) {
     for (final BdevEntry entry : new ArrayList<>(byName.values())) {
       if (entry.seat() == seat && entry.isKnown()) {
-        tell(slave, entry, RelayMessageType.BDEV_ADD, 0, writer -> writeAdd(entry, writer));
+        tellOf(slave, entry);
       }
     }
   }

@@ -1,5 +1,6 @@
 package io.virtnvme.master.supervisor;
 
+import io.virtnvme.ipc.relay.BdevLimits;
 import io.virtnvme.master.relay.FrontEndSession;
 import io.virtnvme.master.rpc.BdevInfo;
 import io.virtnvme.master.rpc.BdevKind;
@@ -157,6 +158,11 @@ public final class ConductorControlPlane implements ControlPlane {
           final BdevEntry entry = supervisor.bdevs().require(name, kind);
           return supervisor.bdevs().resize(entry, numBlocks, isClaimed(name)).thenApply(this::info);
         });
+  }
+
+  @Override
+  public CompletionStage<Void> setLimits(final String name, final BdevLimits limits) {
+    return change(() -> supervisor.bdevs().limit(supervisor.bdevs().require(name, null), limits));
   }
 
   private boolean isClaimed(final String bdevName) {

@@ -264,6 +264,7 @@ final class Slaves {
           BDEV_ADD,
           BDEV_REMOVE,
           BDEV_RESIZE,
+          BDEV_LIMITS,
           RELAY,
           SESSION_CLOSE,
           NAMESPACES,

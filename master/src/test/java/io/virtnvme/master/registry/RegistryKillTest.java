@@ -33,7 +33,7 @@ final class RegistryKillTest {
     private Appender() {}
 
     public static void main(final String[] arguments) {
-      final Registry registry = Registry.open(Path.of(arguments[0]));
+      final Registry registry = Registry.open(Path.of(arguments[0]), System::currentTimeMillis);
       for (int i = Integer.parseInt(arguments[1]); ; i++) {
         final ObjectNode params =
             (ObjectNode)
@@ -90,7 +90,7 @@ final class RegistryKillTest {
     for (int kill = 0; kill < KILLS; kill++) {
       final int acknowledged = appendUntilKilled(next, 1 + random.nextInt(400));
       assertTrue(acknowledged > next, "the appender died by itself, seed " + SEED);
-      try (Registry registry = Registry.open(directory)) {
+      try (Registry registry = Registry.open(directory, System::currentTimeMillis)) {
         final List<BdevSpec> bdevs = registry.desired().toCompletableFuture().join().bdevs();
         // At most one entry was under way when it was killed.
         assertTrue(

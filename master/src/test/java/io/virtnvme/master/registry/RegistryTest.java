@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.virtnvme.ipc.relay.BdevLimits;
 import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.BlkControllerSpec;
 import io.virtnvme.master.rpc.JsonText;
@@ -80,6 +81,26 @@ final class RegistryTest {
       assertEquals(List.of(8L, 16L), state.bdevs().stream().map(BdevSpec::numBlocks).toList());
       assertEquals(
           List.of("v"), state.controllers().stream().map(BlkControllerSpec::ctrlr).toList());
+      assertEquals(0, registry.counters().get("registry_entries_skipped"));
+    }
+  }
+
+  @Test
+  void shouldGiveBackLimitsAlsoFromACheckpoint() {
+    try (Registry registry = open()) {
+      createNull(registry, "a");
+      append(
+          registry,
+          "bdev_set_qos_limit",
+          "{\"name\":\"a\",\"rw_ios_per_sec\":5,\"w_mbytes_per_sec\":7}");
+      nowMs.addAndGet(DAY_MS);
+      createNull(registry, "b");
+    }
+    try (Registry registry = open()) {
+      final DesiredState state = registry.desired().toCompletableFuture().join();
+      assertEquals(
+          List.of(new BdevLimits(5, 0, 0, 7), BdevLimits.NONE),
+          state.bdevs().stream().map(BdevSpec::limits).toList());
       assertEquals(0, registry.counters().get("registry_entries_skipped"));
     }
   }

@@ -43,6 +43,11 @@ public interface Bdev extends AutoCloseable {
    */
   void resize(long blockCount);
 
+  /** How much of it may be used; the same object as long as the device is open. Any thread. */
+  default RateLimits limits() {
+    return RateLimits.OFF;
+  }
+
   /** Lets go of device and lock. No queue of the device runs any more and none is in flight. */
   @Override
   void close();

@@ -27,6 +27,7 @@ final class MemBdev implements Bdev {
    */
   private final List<MemDiskSegment> mappings = new ArrayList<>();
 
+  private final RateLimits limits = new RateLimits();
   private volatile BdevDescription description;
   private volatile Extent extent;
 
@@ -103,6 +104,11 @@ final class MemBdev implements Bdev {
     if (blockCount > now.blockCount()) {
       map(now.withBlockCount(blockCount));
     }
+  }
+
+  @Override
+  public RateLimits limits() {
+    return limits;
   }
 
   @Override

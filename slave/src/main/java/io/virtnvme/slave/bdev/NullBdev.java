@@ -7,6 +7,7 @@ import io.virtnvme.ipc.sys.Errno;
  * Completes everything at once and moves no byte; for measuring the rest of the path. Any reactor.
  */
 final class NullBdev implements Bdev, BlockChannel {
+  private final RateLimits limits = new RateLimits();
   private final int blockBytes;
   private volatile BdevDescription description;
   private volatile long lengthBytes;
@@ -65,6 +66,11 @@ final class NullBdev implements Bdev, BlockChannel {
   @Override
   public int blockBytes() {
     return blockBytes;
+  }
+
+  @Override
+  public RateLimits limits() {
+    return limits;
   }
 
   @Override

@@ -26,6 +26,7 @@ final class UringBdev implements Bdev {
   private final int fd;
   private final DirectIo.Alignment alignment;
   private final boolean readOnly;
+  private final RateLimits limits = new RateLimits();
   private volatile BdevDescription description;
   private volatile long lengthBytes;
   private volatile boolean fenced;
@@ -243,6 +244,11 @@ final class UringBdev implements Bdev {
     }
     description = resized;
     lengthBytes = resized.lengthBytes();
+  }
+
+  @Override
+  public RateLimits limits() {
+    return limits;
   }
 
   @Override

@@ -252,6 +252,11 @@ public final class BlkTask {
     return writableBytes;
   }
 
+  /** What a prepared request asks for, as {@link BlockChannel} names it. */
+  public int operation() {
+    return operation;
+  }
+
   /** Bytes of the disk that the request moves or clears; 0 if it did not get so far. */
   public long dataBytes() {
     return dataBytes;

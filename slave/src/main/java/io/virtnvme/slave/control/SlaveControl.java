@@ -1,6 +1,7 @@
 package io.virtnvme.slave.control;
 
 import io.virtnvme.ipc.relay.BdevDescription;
+import io.virtnvme.ipc.relay.BdevLimits;
 import io.virtnvme.ipc.relay.Build;
 import io.virtnvme.ipc.relay.RelayChannel;
 import io.virtnvme.ipc.relay.RelayFormatException;
@@ -208,6 +209,7 @@ public final class SlaveControl implements ReactorEvents {
         sendBdevResult(message.id(), message.sequence(), 0, "", 0);
       }
       case BDEV_RESIZE -> onBdevResize(message);
+      case BDEV_LIMITS -> onBdevLimits(message);
       case SESSION -> sessions.onSession(message);
       case RELAY -> sessions.onRelay(message);
       case SESSION_CLOSE -> sessions.onClose(message.id());
@@ -353,6 +355,22 @@ public final class SlaveControl implements ReactorEvents {
     } catch (final RuntimeException e) {
       sendBdevResult(
           message.id(), message.sequence(), Errno.EINVAL, String.valueOf(e.getMessage()), 0);
+    }
+  }
+
+  private void onBdevLimits(final RelayReader message) {
+    final BdevLimits limits = BdevLimits.read(message);
+    final Volumes.Volume volume = volumes.get(message.id());
+    if (volume != null) {
+      volume.bdev().limits().set(limits);
+    }
+    if (message.sequence() != 0) {
+      sendBdevResult(
+          message.id(),
+          message.sequence(),
+          volume == null ? Errno.ENODEV : 0,
+          volume == null ? "no such bdev here" : "",
+          0);
     }
   }
 

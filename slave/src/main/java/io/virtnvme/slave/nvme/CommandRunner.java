@@ -27,6 +27,7 @@ final class CommandRunner {
   private final NvmeIoHandler handler;
   private final CommandSteps steps;
   private final PollBudget budget = new PollBudget();
+  private final CommandRates rates = new CommandRates();
   private final NvmeCommandTask ownFlush = new NvmeCommandTask(null, 0);
   private NvmeCommandTask[] deferred = new NvmeCommandTask[1];
   private boolean isBusMaster;
@@ -71,7 +72,10 @@ final class CommandRunner {
 
   /** Takes over other namespaces; {@link #nextGeneration} is due after it. */
   void volumes(final List<NamespaceVolume> volumes) {
-    handler.namespaces(new NamespaceChannels(volumes, context.namespaceIdMax(), io));
+    final NamespaceChannels namespaces =
+        new NamespaceChannels(volumes, context.namespaceIdMax(), io);
+    handler.namespaces(namespaces);
+    rates.namespaces(namespaces);
   }
 
   /** Makes room for so many commands, and the runner's own one. Allocates. */
@@ -94,6 +98,14 @@ final class CommandRunner {
   void begin(final long newNowNs) {
     nowNs = newNowNs;
     budget.begin();
+  }
+
+  long nowNs() {
+    return nowNs;
+  }
+
+  CommandRates rates() {
+    return rates;
   }
 
   int deferredCount() {
@@ -222,6 +234,9 @@ final class CommandRunner {
         return true;
       }
       task.state = State.PREPARED;
+      if (rates.isOn() && task.ring != null) {
+        rates.charge(task, nowNs);
+      }
     }
     return advance(task);
   }

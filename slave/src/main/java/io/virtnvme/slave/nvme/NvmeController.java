@@ -1,13 +1,9 @@
 package io.virtnvme.slave.nvme;
 
-import io.virtnvme.ipc.nvme.CompletionEntry;
 import io.virtnvme.ipc.nvme.ControllerRegisters;
 import io.virtnvme.ipc.nvme.Doorbells;
-import io.virtnvme.ipc.nvme.IdentifyController;
-import io.virtnvme.ipc.nvme.SubmissionEntry;
-import java.util.ArrayList;
+import io.virtnvme.slave.session.Complaints;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
 import java.util.function.LongSupplier;
 import java.util.function.Supplier;
@@ -30,11 +26,14 @@ public final class NvmeController {
   private final Registers registers;
   private final AdminQueue adminQueue;
   private final byte[] committedImage;
+  private final Complaints complaints;
   private ControllerState state;
   private int shownStatus;
   private int epoch;
   private boolean isClosed;
-  private long failureCount;
+
+  /** A write that enables the controller again and waits for the end of the reset, or null. */
+  private Runnable heldEnable;
 
   /**
    * A new controller, or one that goes on from an image. Asks nothing of the host before {@link
@@ -60,12 +59,13 @@ public final class NvmeController {
     this.registers = new Registers(config);
     this.adminQueue = new AdminQueue(config, host, new Keeper(), totals, wallClockMs);
     this.committedImage = image;
+    this.complaints = new Complaints(config.subsystemNqn(), LOG::warn);
     if (image == null) {
       state = ControllerState.initial(List.of(), wallClockMs.getAsLong());
     } else {
       state = ControllerImage.decode(image);
     }
-    state = withNamespaces(namespaces);
+    state = NamespaceChanges.apply(state, namespaces, config.namespaceIdMax());
     shownStatus = state.registers().status();
   }
 
@@ -128,7 +128,8 @@ public final class NvmeController {
    * @param width bytes, 1..8; bytes of a register that are not covered keep their value
    * @param value little endian
    * @param whenDone when the write is in the committed image, and the message may be answered; it
-   *     does not wait for what the driver has to wait for (CSTS.RDY, CSTS.SHST)
+   *     does not wait for what the driver has to wait for (CSTS.RDY, CSTS.SHST), but when CC.EN is
+   *     set before CSTS.RDY is 0
    */
   public void writeRegister(
       final int offset, final int width, final long value, final Runnable whenDone) {
@@ -138,10 +139,13 @@ public final class NvmeController {
       return;
     }
     final RegisterState before = state.registers();
-    RegisterState after = Registers.write(before, offset, width, value);
+    final RegisterState after = Registers.write(before, offset, width, value);
     if (after.isEnabled() && isStopping()) {
-      // Base specification 2.0, 3.1.3.5: to be set only when RDY is 0 again.
-      after = after.withCc(after.cc() & ~ControllerRegisters.CC_EN);
+      // Base specification 2.0, 3.1.3.5: to be set only when RDY is 0 again, undefined before.
+      // Taken
+      // when it is; a successor is given the same message, since it has no answer.
+      heldEnable = () -> writeRegister(offset, width, value, whenDone);
+      return;
     }
     if (after.equals(before)) {
       whenDone.run();
@@ -199,9 +203,9 @@ public final class NvmeController {
   /** The state with the admin queues that the registers ask for, or with the fatal status. */
   private ControllerState enabled(final ControllerState before) {
     final RegisterState asked = before.registers();
-    final String wrong = wrongWithAdminQueues(asked);
+    final String wrong = EnableRules.wrong(asked, host);
     if (wrong != null) {
-      logFailure("cannot be enabled", wrong);
+      complaints.add("cannot be enabled", wrong);
       return before.with(asked.withStatus(false, true, 0));
     }
     final ControllerState fresh = before.reset().with(asked.withStatus(false, false, 0));
@@ -214,35 +218,6 @@ public final class NvmeController {
             .plus(
                 new SubmissionQueue(
                     0, 0, asked.adminSubmissionEntries(), asked.asq(), queues.nextCreation() + 1)));
-  }
-
-  private String wrongWithAdminQueues(final RegisterState asked) {
-    final int cc = asked.cc();
-    final int commandSet =
-        (cc >>> ControllerRegisters.CC_CSS_SHIFT) & ControllerRegisters.CC_CSS_MASK;
-    if (commandSet != ControllerRegisters.CC_CSS_NVM
-        && commandSet != ControllerRegisters.CC_CSS_ADMIN_ONLY) {
-      return "CC.CSS=" + commandSet;
-    }
-    if (((cc >>> ControllerRegisters.CC_MPS_SHIFT) & ControllerRegisters.CC_MPS_MASK) != 0
-        || ((cc >>> ControllerRegisters.CC_AMS_SHIFT) & ControllerRegisters.CC_AMS_MASK) != 0) {
-      return "CC.MPS or CC.AMS is not 0: CC=0x" + Integer.toHexString(cc);
-    }
-    if (asked.adminSubmissionEntries() < 2 || asked.adminCompletionEntries() < 2) {
-      return "an admin queue needs two entries: AQA=0x" + Integer.toHexString(asked.aqa());
-    }
-    final long submissionBytes =
-        (long) asked.adminSubmissionEntries() * SubmissionEntry.ENTRY_LENGTH;
-    final long completionBytes =
-        (long) asked.adminCompletionEntries() * CompletionEntry.ENTRY_LENGTH;
-    if (!host.isReachable(asked.asq(), submissionBytes, false)
-        || !host.isReachable(asked.acq(), completionBytes, true)) {
-      return "an admin queue is not in guest memory: ASQ=0x"
-          + Long.toHexString(asked.asq())
-          + " ACQ=0x"
-          + Long.toHexString(asked.acq());
-    }
-    return null;
   }
 
   /**
@@ -323,8 +298,17 @@ public final class NvmeController {
           if (begun == epoch) {
             finishStop();
             store(whenDone);
+            takeHeldEnable();
           }
         });
+  }
+
+  private void takeHeldEnable() {
+    final Runnable held = heldEnable;
+    heldEnable = null;
+    if (held != null) {
+      held.run();
+    }
   }
 
   private void finishStop() {
@@ -408,7 +392,7 @@ public final class NvmeController {
    * @param whenDone when the event is in the committed image
    */
   public void namespaces(final List<Namespace> now, final Runnable whenDone) {
-    final ControllerState changed = withNamespaces(now);
+    final ControllerState changed = NamespaceChanges.apply(state, now, config.namespaceIdMax());
     if (changed.equals(state)) {
       whenDone.run();
       return;
@@ -416,42 +400,6 @@ public final class NvmeController {
     state = changed;
     store(whenDone);
     adminQueue.tell();
-  }
-
-  private ControllerState withNamespaces(final List<Namespace> now) {
-    final List<ShownNamespace> shown = new ArrayList<>(now.size());
-    final List<Integer> changed = new ArrayList<>();
-    int before = 0;
-    for (final Namespace namespace :
-        now.stream().sorted(Comparator.comparingInt(Namespace::id)).toList()) {
-      final String wrong =
-          namespace.id() > config.namespaceIdMax()
-              ? "namespace id=" + namespace.id() + " max=" + config.namespaceIdMax()
-              : namespace.id() == before ? "two namespaces with id " + before : namespace.wrong();
-      if (wrong != null) {
-        throw new IllegalArgumentException(wrong);
-      }
-      before = namespace.id();
-      final ShownNamespace old = state.namespace(namespace.id());
-      if (old == null || !old.namespace().equals(namespace)) {
-        changed.add(namespace.id());
-      }
-      shown.add(new ShownNamespace(namespace, old == null ? 0 : old.errorRecovery()));
-    }
-    for (final ShownNamespace old : state.namespaces()) {
-      if (shown.stream().noneMatch(namespace -> namespace.id() == old.id())) {
-        changed.add(old.id());
-      }
-    }
-    final ControllerState next = state.withNamespaces(List.copyOf(shown));
-    if (changed.isEmpty() || next.queues().isEmpty()) {
-      // A driver that has not enabled the controller yet has been told nothing.
-      return next;
-    }
-    final EventState events = next.events().withChangedNamespaces(changed);
-    final boolean isWanted =
-        (next.features().asyncEvents() & IdentifyController.EVENT_NAMESPACE_CHANGED) != 0;
-    return next.with(isWanted ? events.withEvent(EventType.NAMESPACES_CHANGED) : events);
   }
 
   /** A reactor found a doorbell written wrongly. */
@@ -488,7 +436,7 @@ public final class NvmeController {
    */
   public void fail(final String reason) {
     final RegisterState now = state.registers();
-    logFailure("fatal", reason);
+    complaints.add("fatal status", reason);
     if (!now.isEnabled() || now.isFatal()) {
       // A reset is under way, or this was done already.
       return;
@@ -498,14 +446,6 @@ public final class NvmeController {
     epoch++;
     store(() -> {});
     host.stopAll(() -> {});
-  }
-
-  /** A driver can bring it about as often as it likes: the log gets the first of twice as many. */
-  private void logFailure(final String what, final String reason) {
-    failureCount++;
-    if (Long.bitCount(failureCount) == 1) {
-      LOG.warn("{}: {}: {} (count={})", config.subsystemNqn(), what, reason, failureCount);
-    }
   }
 
   /** The image as it is now, whether committed or not. */

@@ -167,26 +167,56 @@ public final class NvmeQueueAgent implements RingAgent {
       return moved;
     }
     final SubmissionRing[] all = rings;
+    // Another one first each time: one that always has much to do leaves the others their turn.
+    firstToPoll = firstToPoll + 1 < all.length ? firstToPoll + 1 : 0;
+    int index = firstToPoll;
     for (int i = 0; i < all.length && runner.deferredCount() == 0; i++) {
-      // Another one first each time: one that always has much to do leaves the others their turn.
-      firstToPoll = firstToPoll + 1 < all.length ? firstToPoll + 1 : 0;
-      if (all[firstToPoll] != null) {
-        moved += fetch(all[firstToPoll], Math.min(limit, SubmissionRing.FETCH_MAX));
+      if (all[index] != null) {
+        moved += fetch(all[index], Math.min(limit, SubmissionRing.FETCH_MAX));
       }
+      index = index + 1 < all.length ? index + 1 : 0;
     }
     return moved;
   }
 
   private int fetch(final SubmissionRing ring, final int limit) {
-    final int count = ring.fetch(limit);
+    final int count = Math.min(ring.fetchableCount(), limit);
+    if (count == 0) {
+      return 0;
+    }
+    final boolean isAdmin = ring.queue().queueId() == 0;
+    if (!isAdmin && runner.rates().find()) {
+      return fetchAdmitted(ring, count);
+    }
+    ring.fetch(count);
     for (int i = 0; i < count; i++) {
-      if (ring.queue().queueId() == 0) {
+      if (isAdmin) {
         admin.hand(ring.fetched(i));
       } else {
         runner.run(ring.fetched(i));
       }
     }
     return count;
+  }
+
+  /** One by one: what a rate limit holds back stays with the guest. */
+  private int fetchAdmitted(final SubmissionRing ring, final int count) {
+    int fetched = 0;
+    while (fetched < count
+        && runner.deferredCount() == 0
+        && runner.rates().isAdmitted(ring.nextNamespaceId(), runner.nowNs())) {
+      ring.fetch(1);
+      runner.run(ring.fetched(0));
+      fetched++;
+    }
+    return fetched;
+  }
+
+  /** When the next command of a queue may be fetched. */
+  private long fetchDueNs(final SubmissionRing ring) {
+    return ring.queue().queueId() == 0
+        ? Long.MIN_VALUE
+        : runner.rates().dueNs(ring.nextNamespaceId());
   }
 
   @Override
@@ -269,9 +299,22 @@ public final class NvmeQueueAgent implements RingAgent {
     Mem.fullFence();
     boolean waits = completion.postableCount() > 0;
     for (final SubmissionRing ring : rings) {
-      waits |= ring != null && ring.hasSubmissions();
+      waits |= ring != null && ring.fetchableCount() > 0 && fetchDueNs(ring) <= runner.nowNs();
     }
     return waits;
+  }
+
+  @Override
+  public long pollDueNs() {
+    long due = Long.MAX_VALUE;
+    if (isOpen && runner.rates().isOn()) {
+      for (final SubmissionRing ring : rings) {
+        if (ring != null && ring.fetchableCount() > 0) {
+          due = Math.min(due, fetchDueNs(ring));
+        }
+      }
+    }
+    return due;
   }
 
   /** An event index that stays behind asks for nothing. */

@@ -128,36 +128,38 @@ final class SubmissionRing {
     return journal.submittedCount(tail);
   }
 
-  /** Whether {@link #fetch} would find a command. */
-  boolean hasSubmissions() {
-    return isMapped() && whenStopped == null && journal.freeCount() > 0 && submittedCount() > 0;
+  /** How many commands {@link #fetch} would find. */
+  int fetchableCount() {
+    if (!isMapped() || whenStopped != null) {
+      return 0;
+    }
+    final int submitted = submittedCount();
+    return submitted == 0 ? 0 : Math.min(submitted, journal.freeCount());
+  }
+
+  /**
+   * The namespace that the next command is for, as the guest has it there now: it may be another
+   * one when the command is fetched.
+   */
+  int nextNamespaceId() {
+    return Mem.getInt(
+        ringAddress
+            + (long) journal.nextIndex() * SubmissionEntry.ENTRY_LENGTH
+            + SubmissionEntry.NAMESPACE_ID_OFFSET);
   }
 
   /**
    * Copies commands into the journal and commits them; the slots are at {@link #fetched} until the
    * next call.
    *
-   * @param limit at most {@link #FETCH_MAX}
-   * @return how many
+   * @param count 1 to {@link #FETCH_MAX}, and no more than {@link #fetchableCount} has said
    */
-  int fetch(final int limit) {
-    if (!isMapped() || whenStopped != null) {
-      return 0;
-    }
-    final int submitted = submittedCount();
-    if (submitted == 0) {
-      return 0;
-    }
-    final int count = Math.min(Math.min(submitted, limit), journal.freeCount());
-    if (count == 0) {
-      return 0;
-    }
+  void fetch(final int count) {
     for (int i = 0; i < count; i++) {
       fetched[i] =
           journal.fetch(ringAddress + (long) journal.nextIndex() * SubmissionEntry.ENTRY_LENGTH);
     }
     journal.fetchCommit();
-    return count;
   }
 
   NvmeCommandTask fetched(final int position) {

@@ -7,6 +7,7 @@ import io.virtnvme.ipc.segment.SessionSegment.QueueCounter;
 import io.virtnvme.journal.NvmeCqJournal;
 import io.virtnvme.journal.NvmeSqJournal;
 import io.virtnvme.slave.bdev.BlockChannel;
+import io.virtnvme.slave.bdev.RateGate;
 import io.virtnvme.slave.blk.BlkCounters;
 import io.virtnvme.slave.qpair.QpairTask.State;
 import io.virtnvme.slave.ring.InPlaceRecovery;
@@ -38,6 +39,7 @@ final class QpairAgent implements RingAgent {
   private final BlkCounters counters;
   private final CallLine call;
   private final PollBudget budget = new PollBudget();
+  private final RateGate.Place rate;
   private final QpairTask[] tasks;
   private final TaskQueue deferred;
   private final TaskQueue done;
@@ -50,8 +52,13 @@ final class QpairAgent implements RingAgent {
   private boolean kicksArmed = true;
   private boolean awaitsIdle;
 
-  QpairAgent(final QpairSetup setup, final BlockChannel channel, final int ringSlot) {
+  /** As {@link #rate} says it, once per duty cycle. */
+  private boolean isLimited;
+
+  QpairAgent(
+      final QpairSetup setup, final BlockChannel channel, final RateGate gate, final int ringSlot) {
     this.setup = setup;
+    this.rate = gate.place();
     this.entryCount = setup.entryCount();
     this.segment = setup.segmentAddress();
     this.requestsAddress = segment + QpairSegment.REQUESTS_OFFSET;
@@ -159,18 +166,35 @@ final class QpairAgent implements RingAgent {
   public int poll(final long pollNs, final int limit) {
     nowNs = pollNs;
     budget.begin();
+    isLimited = rate.isLimited();
     int moved = 0;
     if (deferred.count() > 0) {
       moved = runDeferred();
     }
     if (limit > 0 && deferred.count() == 0 && !budget.isSpent()) {
-      moved += fetch(Math.min(limit, BATCH_MAX));
+      final int count = Math.min(fetchableCount(), Math.min(limit, BATCH_MAX));
+      moved += isLimited ? fetchAdmitted(count) : fetch(count);
     }
     return moved;
   }
 
-  private int fetch(final int limit) {
-    final int count = Math.min(Math.min(submittedCount(), limit), requests.freeCount());
+  private int fetchableCount() {
+    return Math.min(submittedCount(), requests.freeCount());
+  }
+
+  /** One by one: what a rate limit holds back stays with the client. */
+  private int fetchAdmitted(final int count) {
+    if (count == 0 || !rate.admits(nowNs)) {
+      return 0;
+    }
+    int moved = 0;
+    do {
+      moved += fetch(1);
+    } while (moved < count && deferred.count() == 0 && !budget.isSpent() && rate.goesOn(nowNs));
+    return moved;
+  }
+
+  private int fetch(final int count) {
     if (count == 0) {
       return 0;
     }
@@ -209,6 +233,9 @@ final class QpairAgent implements RingAgent {
         break;
       }
       deferred.removeFirst(1);
+      if (isLimited && task.lengthBytes > 0) {
+        rate.charge(task.operation, task.lengthBytes, nowNs);
+      }
       if (result == BlockChannel.PENDING) {
         budget.handedOn(task.lengthBytes);
       } else {
@@ -323,11 +350,20 @@ final class QpairAgent implements RingAgent {
     kicksArmed = true;
     Mem.putIntRelease(segment + QpairSegment.SLAVE_SLEEPS_OFFSET, 1);
     Mem.fullFence();
-    if (postableCount() > 0 || (requests.freeCount() > 0 && submittedCount() > 0)) {
+    if (postableCount() > 0 || (fetchableCount() > 0 && !isHeldBack())) {
       disarmKicks();
       return true;
     }
     return false;
+  }
+
+  private boolean isHeldBack() {
+    return isLimited && rate.dueNs() > nowNs;
+  }
+
+  @Override
+  public long pollDueNs() {
+    return isHeldBack() && fetchableCount() > 0 ? rate.dueNs() : Long.MAX_VALUE;
   }
 
   @Override

@@ -55,6 +55,6 @@ record QpairSetup(
     Pages.populate(segmentAddress, QpairSegment.poolOffset(entryCount));
     Pages.populate(journalAddress, QpairJournal.length(entryCount));
     Pages.populate(countersAddress, SessionSegment.QUEUE_LENGTH);
-    return new QpairAgent(this, bdev.channel(io), ringSlot);
+    return new QpairAgent(this, bdev.channel(io), bdev.limits().gate(io), ringSlot);
   }
 }

@@ -73,8 +73,8 @@ final class KickWait implements AutoCloseable {
   }
 
   /**
-   * Sleeps until a kick, a device, a command, or the end of the time; not at all when work waits
-   * already. Kicks are off again at the return.
+   * Sleeps until a kick, a device, a command, the end of the time, or until a ring may take what a
+   * rate limit holds back; not at all when work waits already. Kicks are off again at the return.
    *
    * @param commands what {@link #wake} announces
    * @param timeoutNs at most {@link SeatSegment#SLEEP_MS_MAX}
@@ -87,16 +87,19 @@ final class KickWait implements AutoCloseable {
     asleep = true;
     Mem.fullFence();
     boolean workWaits = !commands.isEmpty();
+    long pollDueNs = Long.MAX_VALUE;
     final Ring[] current = rings.started();
     for (int i = 0; i < current.length; i++) {
       if (current[i].state == Ring.State.RUNNING) {
         workWaits |= current[i].agent.armKicks();
+        pollDueNs = Math.min(pollDueNs, current[i].agent.pollDueNs());
       }
     }
     watchIo();
     workWaits |= io.armWakeUp();
     if (!workWaits) {
-      await(timeoutNs);
+      final long nowNs = System.nanoTime();
+      await(pollDueNs <= nowNs ? 0 : Math.min(timeoutNs, pollDueNs - nowNs));
     }
     asleep = false;
     io.disarmWakeUp();

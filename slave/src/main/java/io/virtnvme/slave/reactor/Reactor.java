@@ -38,6 +38,7 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
   private final ManyToOneConcurrentLinkedQueue<Runnable> commands =
       new ManyToOneConcurrentLinkedQueue<>();
   private final RingTable rings = new RingTable();
+  private final PollOrder order;
   private final KickWait kicks;
   private final List<MemoryUpdate> memoryUpdates = new ArrayList<>();
 
@@ -66,6 +67,17 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
    */
   Reactor(
       final long seatBlock, final long idleSpinNs, final ReactorIo io, final ReactorEvents events) {
+    this(seatBlock, idleSpinNs, io, events, new PollOrder());
+  }
+
+  /** One that looks at its rings in another order than usual. */
+  Reactor(
+      final long seatBlock,
+      final long idleSpinNs,
+      final ReactorIo io,
+      final ReactorEvents events,
+      final PollOrder order) {
+    this.order = order;
     this.seatBlock = seatBlock;
     this.idleSpinNs = idleSpinNs;
     this.io = io;
@@ -95,22 +107,16 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
       return settle();
     }
     int workCount = commandsWait ? drainCommands() : 0;
-    final Ring[] current = rings.started();
-    for (int i = 0; i < current.length; i++) {
-      final Ring ring = current[i];
-      if (ring.state == Ring.State.RUNNING) {
-        workCount += ring.agent.poll(nowNs, REQUEST_LIMIT);
-      }
+    order.update(rings.started(), nowNs);
+    workCount += pollIdle(nowNs);
+    final Ring[] current = order.rings();
+    final int count = order.busyCount();
+    for (int i = 0; i < count; i++) {
+      workCount += poll(current[i], nowNs);
     }
     workCount += io.poll(this, IO_END_LIMIT);
-    for (int i = 0; i < current.length; i++) {
-      final Ring ring = current[i];
-      if (ring.state == Ring.State.RUNNING || ring.state == Ring.State.STOPPING) {
-        workCount += ring.agent.flush();
-        if (ring.agent.isBroken()) {
-          fail(ring.setup.sessionId(), ring.agent.brokenReason());
-        }
-      }
+    for (int i = 0; i < count; i++) {
+      workCount += flush(current[i], nowNs);
     }
     if (fencedCount > 0) {
       workCount += tryFences(nowNs);
@@ -122,6 +128,45 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
       workCount += endMemoryUpdates();
     }
     return workCount;
+  }
+
+  /** Those that turn out to have work are polled again at once, among the others. */
+  private int pollIdle(final long nowNs) {
+    int workCount = 0;
+    for (int i = order.turnCount(nowNs); i > 0; i--) {
+      final Ring ring = order.nextIdle();
+      final int moved = poll(ring, nowNs) + flush(ring, nowNs);
+      if (moved > 0) {
+        order.onWork();
+        workCount += moved;
+      }
+    }
+    return workCount;
+  }
+
+  private int poll(final Ring ring, final long nowNs) {
+    if (ring.state != Ring.State.RUNNING) {
+      return 0;
+    }
+    final int moved = ring.agent.poll(nowNs, REQUEST_LIMIT);
+    if (moved > 0) {
+      ring.lastWorkNs = nowNs;
+    }
+    return moved;
+  }
+
+  private int flush(final Ring ring, final long nowNs) {
+    if (ring.state != Ring.State.RUNNING && ring.state != Ring.State.STOPPING) {
+      return 0;
+    }
+    final int moved = ring.agent.flush();
+    if (moved > 0) {
+      ring.lastWorkNs = nowNs;
+    }
+    if (ring.agent.isBroken()) {
+      fail(ring.setup.sessionId(), ring.agent.brokenReason());
+    }
+    return moved;
   }
 
   private void beat(final long nowNs) {

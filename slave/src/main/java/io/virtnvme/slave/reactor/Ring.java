@@ -43,6 +43,9 @@ final class Ring {
   /** Requests of an abandoned ring that still run. */
   int abandonedInFlightCount;
 
+  /** Time of the duty cycle that last moved a request of it. */
+  long lastWorkNs;
+
   Ring(final RingSetup setup, final RingAgent agent, final int slot) {
     this.setup = setup;
     this.agent = agent;
@@ -51,6 +54,14 @@ final class Ring {
 
   boolean usesPreviousMemory() {
     return state == State.ABANDONED ? abandonedInFlightCount > 0 : agent.usesPreviousMemory();
+  }
+
+  /** Whether nothing is lost when it is not looked at for some time. */
+  boolean mayIdle() {
+    return state == State.ABANDONED
+        || (state == State.RUNNING
+            && agent.inFlightCount() == 0
+            && agent.pollDueNs() == Long.MAX_VALUE);
   }
 
   boolean is(final long sessionId, final int queueIndex) {

@@ -2,6 +2,7 @@ package io.virtnvme.slave.reactor;
 
 import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.relay.BdevDescription;
+import io.virtnvme.ipc.relay.BdevLimits;
 import io.virtnvme.ipc.segment.MemDiskSegment;
 import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.ipc.segment.SegmentDirectory;
@@ -44,6 +45,13 @@ public final class WarmUp {
   private static final int REQUESTS_IN_MEMORY = 40_000;
   private static final int REQUESTS_IN_FILE = 4_000;
   private static final int RECOVERIES = 33;
+
+  /** A null disk is held back by them, the others are looked at and pass. */
+  private static final BdevLimits LIMITS =
+      new BdevLimits(1_000_000, BdevLimits.VALUE_MAX, BdevLimits.VALUE_MAX, BdevLimits.VALUE_MAX);
+
+  /** One request in so many is for a disk with limits. */
+  private static final int LIMITED_SHARE = 8;
 
   /** The compilers have nothing to do when they did nothing for so long. */
   private static final long QUIET_NS = 150_000_000L;
@@ -143,6 +151,9 @@ public final class WarmUp {
     try {
       warmUp.startReactor(guest.bdev(), Long.MAX_VALUE);
       warmUp.serve(requests);
+      guest.bdev().limits().set(LIMITS);
+      warmUp.serve(requests / LIMITED_SHARE);
+      guest.bdev().limits().set(BdevLimits.NONE);
       for (int i = 0; i < RECOVERIES; i++) {
         warmUp.dieAndRecover(i % (WarmUpGuest.DEPTH + 1));
       }
@@ -174,7 +185,10 @@ public final class WarmUp {
   }
 
   private void startReactor(final Bdev disk, final long idleSpinNs) {
-    reactor = new Reactor(seatBlock, idleSpinNs, ioFactory.get(), new Complaints());
+    // One ring that counts as idle after each pause, so that what hundreds of them need is
+    // compiled.
+    reactor =
+        new Reactor(seatBlock, idleSpinNs, ioFactory.get(), new Complaints(), new PollOrder(0, 0));
     reactor.start(reactor.make(guest.setup(disk)));
     dutyCycle = new DutyCycle(reactor);
     // As after a takeover, though this thread has no such priority: its rests are to be compiled.

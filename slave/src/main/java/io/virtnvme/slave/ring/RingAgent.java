@@ -48,8 +48,14 @@ public interface RingAgent {
   /** Why the ring is broken, with the values, or null. */
   String brokenReason();
 
-  /** Lets the guest announce requests from now on; true if some wait already. */
+  /** Lets the guest announce requests from now on; true if some wait already and may be taken. */
   boolean armKicks();
+
+  /**
+   * When to poll again whether or not the guest announces anything, since a rate limit holds back
+   * what it announced before; {@link Long#MAX_VALUE} when nothing is held back.
+   */
+  long pollDueNs();
 
   /** The ring is polled again. */
   void disarmKicks();

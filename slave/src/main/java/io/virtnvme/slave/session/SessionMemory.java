@@ -15,7 +15,7 @@ import java.util.Set;
  * All that a session has mapped: guest memory, inflight region, dirty log. Immutable; made for a
  * state, taking over from its predecessor what did not change. Control thread.
  */
-final class SessionMemory {
+final class SessionMemory implements Holdings.Mapped<SessionMemory> {
   static final SessionMemory EMPTY =
       new SessionMemory(
           new MappedArea[FdSlots.REGION_COUNT_MAX], null, null, GuestMemory.of(List.of()), null);
@@ -155,8 +155,8 @@ final class SessionMemory {
     }
   }
 
-  /** Unmaps everything that {@code kept} did not take over; no thread may use it any more. */
-  void unmapExcept(final SessionMemory kept) {
+  @Override
+  public void unmapExcept(final SessionMemory kept) {
     final Set<MappedArea> ended = areas();
     ended.removeAll(kept.areas());
     ended.forEach(MappedArea::unmap);

@@ -39,12 +39,13 @@ public final class VhostUserSession implements FrontEndDevice {
   private final MessageHandler handler;
   private final RingSetups setups;
   private final RunningRings rings;
+  private final Complaints complaints;
+  private final Holdings<SessionMemory> holdings =
+      new Holdings<>(FdSlots.COUNT, SessionMemory.EMPTY);
 
   private SessionState state;
   private byte[] record;
   private long version;
-  private int[] fds = SlotTable.empty(FdSlots.COUNT);
-  private SessionMemory memory = SessionMemory.EMPTY;
   private boolean serving;
   private boolean busy;
   private boolean closed;
@@ -82,6 +83,7 @@ public final class VhostUserSession implements FrontEndDevice {
     this.handler = new MessageHandler(device);
     this.setups = new RingSetups(id, segment, device);
     this.rings = new RunningRings(id, queueCount, host);
+    this.complaints = new Complaints("session " + id, LOGGER::info);
     this.state = SessionState.initial(queueCount);
     this.record = SessionRecord.encode(state);
   }
@@ -111,9 +113,9 @@ public final class VhostUserSession implements FrontEndDevice {
               : SessionRecord.decode(newRecord);
       rules.check(loaded);
       final int[] table = SlotTable.of(loaded.slots(), FdSlots.COUNT, FdSlots::name, slots, newFds);
-      final SessionMemory mapped = SessionMemory.map(loaded, table, memory);
+      final SessionMemory mapped = SessionMemory.map(loaded, table, holdings.memory());
       mapped.putFds(table);
-      keepOnly(table, mapped, newFds);
+      holdings.replace(table, mapped, newFds);
       state = loaded;
       record = SessionRecord.encode(loaded);
       version = newVersion;
@@ -145,7 +147,7 @@ public final class VhostUserSession implements FrontEndDevice {
   /** The descriptors in {@link #heldSlots}; they stay the session's. */
   @Override
   public int[] heldFds() {
-    return state.slots().stream().map(slot -> fds[slot]).toArray();
+    return holdings.fdsOf(state.slots());
   }
 
   /** Whether nobody went beyond the record that this session was loaded from. */
@@ -158,7 +160,7 @@ public final class VhostUserSession implements FrontEndDevice {
   @Override
   public List<QueueSetup> runnableQueues() {
     final List<QueueSetup> runnable = new ArrayList<>();
-    for (final QueueSetup setup : wantedRings(state, memory, fds)) {
+    for (final QueueSetup setup : wantedRings(state, holdings.memory(), holdings.fds())) {
       if (setup != null) {
         runnable.add(setup);
       }
@@ -175,7 +177,7 @@ public final class VhostUserSession implements FrontEndDevice {
     if (!closed && whenClosed == null) {
       serving = true;
       if (!busy) {
-        rings.start(wantedRings(state, memory, fds));
+        rings.start(wantedRings(state, holdings.memory(), holdings.fds()));
       }
     }
   }
@@ -193,7 +195,7 @@ public final class VhostUserSession implements FrontEndDevice {
   private void logWaiting(final QueueSetup[] wanted) {
     for (int i = 0; i < wanted.length; i++) {
       if (wanted[i] == null && state.ring(i).isComplete()) {
-        LOGGER.info("session {}: waits: {}", id, setups.whyNot(i, state, memory));
+        complaints.add("waits", setups.whyNot(i, state, holdings.memory()));
       }
     }
   }
@@ -225,7 +227,7 @@ public final class VhostUserSession implements FrontEndDevice {
     int inflightFd = -1;
     Change change = null;
     SessionMemory mapped = null;
-    final int[] table = fds.clone();
+    final int[] table = holdings.fds();
     try {
       Replies.requireHeader(message);
       change = handler.handle(state, message, messageFds);
@@ -241,12 +243,12 @@ public final class VhostUserSession implements FrontEndDevice {
         table[FdSlots.INFLIGHT] = inflightFd;
       }
       SlotTable.clearExcept(table, change.state().slots());
-      mapped = SessionMemory.map(change.state(), table, memory);
+      mapped = SessionMemory.map(change.state(), table, holdings.memory());
       mapped.putFds(table);
       requireRings(change, mapped);
     } catch (final SessionException | SysException e) {
       if (mapped != null) {
-        mapped.unmapExcept(memory);
+        mapped.unmapExcept(holdings.memory());
       }
       Fds.close(inflightFd);
       SlotTable.close(messageFds);
@@ -329,7 +331,7 @@ public final class VhostUserSession implements FrontEndDevice {
           state = next;
           record = SessionRecord.encode(next);
           version++;
-          keepOnly(step.table(), step.mapped(), step.messageFds());
+          holdings.replace(step.table(), step.mapped(), step.messageFds());
           logWaiting(wanted);
           answer(step, slotChanges);
           busy = false;
@@ -371,7 +373,8 @@ public final class VhostUserSession implements FrontEndDevice {
     } else if (reply == null) {
       reply = Replies.status(message, state, Replies.STATUS_OK);
     }
-    final int[] newFds = step.inflightFd() >= 0 ? new int[] {fds[FdSlots.INFLIGHT]} : NO_NUMBERS;
+    final int[] newFds =
+        step.inflightFd() >= 0 ? new int[] {holdings.fd(FdSlots.INFLIGHT)} : NO_NUMBERS;
     step.sink()
         .onAnswer(
             new Answer(
@@ -393,17 +396,6 @@ public final class VhostUserSession implements FrontEndDevice {
         reply == null, Replies.name(message) + ": " + fault, reply, version, record);
   }
 
-  /** Takes over descriptors and mappings, and ends those that are not among them. */
-  private void keepOnly(final int[] table, final SessionMemory mapped, final int[] received) {
-    final SessionMemory ended = memory;
-    final int[] endedFds = fds;
-    memory = mapped;
-    fds = table;
-    ended.unmapExcept(mapped);
-    SlotTable.closeExcept(endedFds, table);
-    SlotTable.closeExcept(received, table);
-  }
-
   /**
    * The disk has a new length: the configuration space says so, and a front-end that listens is
    * told.
@@ -414,7 +406,7 @@ public final class VhostUserSession implements FrontEndDevice {
     final long wanted =
         VhostUserProtocolFeature.maskOf(
             VhostUserProtocolFeature.BACKEND_REQ, VhostUserProtocolFeature.CONFIG);
-    final int socketFd = fds[FdSlots.BACKEND_REQUEST];
+    final int socketFd = holdings.fd(FdSlots.BACKEND_REQUEST);
     if (serving && socketFd >= 0 && (state.protocolFeatures() & wanted) == wanted) {
       // Without NEED_REPLY, so nothing comes back on this socket.
       final byte[] message =
@@ -467,7 +459,7 @@ public final class VhostUserSession implements FrontEndDevice {
    */
   public void abandon() {
     closed = true;
-    keepOnly(SlotTable.empty(FdSlots.COUNT), SessionMemory.EMPTY, NO_NUMBERS);
+    holdings.release();
   }
 
   private void stopAndEnd() {
@@ -475,7 +467,7 @@ public final class VhostUserSession implements FrontEndDevice {
         new QueueSetup[device.queueCount()],
         bases -> {
           closed = true;
-          keepOnly(SlotTable.empty(FdSlots.COUNT), SessionMemory.EMPTY, NO_NUMBERS);
+          holdings.release();
           whenClosed.run();
         });
   }

@@ -2,6 +2,7 @@ package io.virtnvme.slave.vfio;
 
 import io.virtnvme.ipc.nvme.Doorbells;
 import io.virtnvme.slave.session.FdKinds;
+import io.virtnvme.slave.session.Holdings;
 import io.virtnvme.slave.session.MappedArea;
 import io.virtnvme.slave.virtqueue.GuestMemory;
 import io.virtnvme.slave.virtqueue.MemoryRegion;
@@ -15,7 +16,7 @@ import java.util.Set;
  * All that a session has mapped: DMA regions, doorbell page, controller area. Immutable; made for a
  * state, taking over from its predecessor what did not change. Control thread.
  */
-final class VfioMemory {
+final class VfioMemory implements Holdings.Mapped<VfioMemory> {
   static final VfioMemory EMPTY =
       new VfioMemory(
           new MappedArea[VfioSlots.COUNT],
@@ -177,8 +178,8 @@ final class VfioMemory {
     }
   }
 
-  /** Unmaps everything that {@code kept} did not take over; no thread may use it any more. */
-  void unmapExcept(final VfioMemory kept) {
+  @Override
+  public void unmapExcept(final VfioMemory kept) {
     final Set<MappedArea> ended = areas();
     ended.removeAll(kept.areas());
     ended.forEach(MappedArea::unmap);

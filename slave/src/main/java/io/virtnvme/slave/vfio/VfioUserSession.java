@@ -11,8 +11,10 @@ import io.virtnvme.ipc.vfiouser.VfioUserMessage;
 import io.virtnvme.slave.ring.RingSetup;
 import io.virtnvme.slave.session.Answer;
 import io.virtnvme.slave.session.AnswerSink;
+import io.virtnvme.slave.session.Complaints;
 import io.virtnvme.slave.session.FdKinds;
 import io.virtnvme.slave.session.FrontEndDevice;
+import io.virtnvme.slave.session.Holdings;
 import io.virtnvme.slave.session.SessionException;
 import io.virtnvme.slave.session.SlotChanges;
 import io.virtnvme.slave.session.SlotTable;
@@ -41,13 +43,13 @@ public final class VfioUserSession implements FrontEndDevice {
   private final int vectorCount;
   private final VfioMessages messages;
   private final EventFd signal = new EventFd();
+  private final Complaints complaints;
+  private final Holdings<VfioMemory> holdings = new Holdings<>(VfioSlots.COUNT, VfioMemory.EMPTY);
 
   private SessionDescription description;
   private VfioState state;
   private byte[] record;
   private long version;
-  private int[] fds = SlotTable.empty(VfioSlots.COUNT);
-  private VfioMemory memory = VfioMemory.EMPTY;
 
   /** What the last message that this process applied did with descriptors; null before. */
   private Applied applied;
@@ -87,6 +89,7 @@ public final class VfioUserSession implements FrontEndDevice {
               + (VfioSlots.VECTOR_COUNT_MAX - 1));
     }
     this.id = id;
+    this.complaints = new Complaints("session " + id, LOGGER::info);
     this.description = description;
     this.segment = segment;
     this.devices = devices;
@@ -111,7 +114,8 @@ public final class VfioUserSession implements FrontEndDevice {
               : VfioRecord.decode(newRecord, vectorCount);
       final int[] table =
           SlotTable.of(loaded.slots(), VfioSlots.COUNT, VfioSlots::name, slots, newFds);
-      final VfioMemory mapped = VfioMemory.map(loaded, table, devices.areaLength(), memory, true);
+      final VfioMemory mapped =
+          VfioMemory.map(loaded, table, devices.areaLength(), holdings.memory(), true);
       mapped.putFds(table);
       if (device != null) {
         // Prepared queues of the record before are not started any more: a newer one exists.
@@ -122,7 +126,7 @@ public final class VfioUserSession implements FrontEndDevice {
             vectorFds(table),
             () -> {});
       }
-      keepOnly(table, mapped, newFds);
+      holdings.replace(table, mapped, newFds);
       state = loaded;
       record = VfioRecord.encode(loaded);
       version = newVersion;
@@ -150,7 +154,7 @@ public final class VfioUserSession implements FrontEndDevice {
 
   @Override
   public int[] heldFds() {
-    return state.slots().stream().map(slot -> fds[slot]).toArray();
+    return holdings.fdsOf(state.slots());
   }
 
   @Override
@@ -181,12 +185,12 @@ public final class VfioUserSession implements FrontEndDevice {
         description,
         segment,
         vectorCount,
-        memory.areaAddress(),
-        memory.doorbellsAddress(),
-        memory.readable(),
-        memory.writable(),
+        holdings.memory().areaAddress(),
+        holdings.memory().doorbellsAddress(),
+        holdings.memory().readable(),
+        holdings.memory().writable(),
         state.config().isBusMaster(),
-        vectorFds(fds));
+        vectorFds(holdings.fds()));
   }
 
   private int[] vectorFds(final int[] table) {
@@ -238,7 +242,7 @@ public final class VfioUserSession implements FrontEndDevice {
     int[] newFds = NO_NUMBERS;
     VfioMemory mapped = null;
     final VfioChange change;
-    final int[] table = fds.clone();
+    final int[] table = holdings.fds();
     try {
       VfioMessages.requireHeader(message);
       change = messages.handle(state, message, messageFds);
@@ -251,7 +255,8 @@ public final class VfioUserSession implements FrontEndDevice {
         table[VfioSlots.AREA] = newFds[1];
       }
       SlotTable.clearExcept(table, change.state().slots());
-      mapped = VfioMemory.map(change.state(), table, devices.areaLength(), memory, false);
+      mapped =
+          VfioMemory.map(change.state(), table, devices.areaLength(), holdings.memory(), false);
       mapped.putFds(table);
       if (newFds.length > 0) {
         devices.format(mapped.areaAddress(), id);
@@ -351,16 +356,13 @@ public final class VfioUserSession implements FrontEndDevice {
         change,
         () ->
             updateDevice(
-                step,
-                () ->
-                    writeRegisters(
-                        change.writes(), 0, () -> onApplied(step, slotChanges, changed))));
+                step, () -> writeRegisters(change, () -> onApplied(step, slotChanges, changed))));
   }
 
   /** The front-end wants to see its own interrupts; one too many does no harm. */
   private void trigger(final VfioChange change) {
     for (final int slot : change.triggeredSlots()) {
-      signal.signal(fds[slot]);
+      signal.signal(holdings.fd(slot));
     }
   }
 
@@ -376,10 +378,10 @@ public final class VfioUserSession implements FrontEndDevice {
     final int[] vectors = vectorFds(step.table());
     final boolean isBusMaster = step.change().state().config().isBusMaster();
     final boolean same =
-        step.mapped().readable() == memory.readable()
-            && step.mapped().writable() == memory.writable()
+        step.mapped().readable() == holdings.memory().readable()
+            && step.mapped().writable() == holdings.memory().writable()
             && isBusMaster == state.config().isBusMaster()
-            && Arrays.equals(vectors, vectorFds(fds));
+            && Arrays.equals(vectors, vectorFds(holdings.fds()));
     if (device == null || same) {
       next.run();
     } else {
@@ -387,15 +389,12 @@ public final class VfioUserSession implements FrontEndDevice {
     }
   }
 
-  private void writeRegisters(
-      final List<VfioChange.RegisterWrite> writes, final int done, final Runnable next) {
-    if (!resumed || done == writes.size()) {
+  private void writeRegisters(final VfioChange change, final Runnable next) {
+    if (resumed) {
+      RegisterAccesses.write(device, change.writes(), next);
+    } else {
       next.run();
-      return;
     }
-    final VfioChange.RegisterWrite write = writes.get(done);
-    device.writeRegister(
-        write.offset(), write.width(), write.value(), () -> writeRegisters(writes, done + 1, next));
   }
 
   private void onApplied(final Step step, final SlotChanges slotChanges, final boolean changed) {
@@ -405,13 +404,15 @@ public final class VfioUserSession implements FrontEndDevice {
       version++;
       applied = new Applied(step.sequence(), slotChanges, step.newFds());
     }
-    keepOnly(step.table(), step.mapped(), step.messageFds());
+    holdings.replace(step.table(), step.mapped(), step.messageFds());
     String fault = null;
     try {
       if (serving && whenClosed == null) {
         startDevice();
       }
-      readRegisters(step.change());
+      if (resumed) {
+        RegisterAccesses.read(device, step.change());
+      }
     } catch (final SessionException e) {
       fault = e.getMessage();
     }
@@ -419,19 +420,6 @@ public final class VfioUserSession implements FrontEndDevice {
     busy = false;
     if (whenClosed != null) {
       stopAndEnd();
-    }
-  }
-
-  private void readRegisters(final VfioChange change) {
-    int done = 0;
-    while (resumed && done < change.readCount()) {
-      final int offset = change.readOffset() + done;
-      final int width = Math.min(Long.BYTES - (offset & 7), change.readCount() - done);
-      final long value = device.readRegister(offset, width);
-      for (int i = 0; i < width; i++) {
-        change.reply()[change.readTo() + done + i] = (byte) (value >>> (8 * i));
-      }
-      done += width;
     }
   }
 
@@ -452,7 +440,7 @@ public final class VfioUserSession implements FrontEndDevice {
                 fault == null ? "" : VfioMessages.name(step.message()) + ": " + fault,
                 replies ? change.reply() : null,
                 replies && change.isReplyWithDoorbells()
-                    ? new int[] {fds[VfioSlots.DOORBELLS]}
+                    ? new int[] {holdings.fd(VfioSlots.DOORBELLS)}
                     : NO_NUMBERS,
                 version,
                 record,
@@ -463,11 +451,11 @@ public final class VfioUserSession implements FrontEndDevice {
 
   /** The message is answered with an errno, if it wants an answer, and changed nothing. */
   private Answer refusal(final byte[] message, final int errno, final String fault) {
-    final String reason = VfioMessages.name(message) + ": " + fault;
-    LOGGER.info("session {}: refused with {}: {}", id, Errno.text(errno), reason);
+    final String name = VfioMessages.name(message);
+    complaints.add(name + " refused with " + Errno.text(errno), fault);
     return unchanged(
         false,
-        reason,
+        name + ": " + fault,
         VfioUserMessage.wantsReply(message) ? VfioUserMessage.refusal(message, errno) : null);
   }
 
@@ -485,17 +473,6 @@ public final class VfioUserSession implements FrontEndDevice {
 
   private Answer unchanged(final boolean close, final String reason, final byte[] reply) {
     return Answer.unchanged(close, reason, reply, version, record);
-  }
-
-  /** Takes over descriptors and mappings, and ends those that are not among them. */
-  private void keepOnly(final int[] table, final VfioMemory mapped, final int[] received) {
-    final VfioMemory ended = memory;
-    final int[] endedFds = fds;
-    memory = mapped;
-    fds = table;
-    ended.unmapExcept(mapped);
-    SlotTable.closeExcept(endedFds, table);
-    SlotTable.closeExcept(received, table);
   }
 
   @Override
@@ -546,7 +523,7 @@ public final class VfioUserSession implements FrontEndDevice {
     }
     closed = true;
     device = null;
-    keepOnly(SlotTable.empty(VfioSlots.COUNT), VfioMemory.EMPTY, NO_NUMBERS);
+    holdings.release();
   }
 
   private void stopAndEnd() {
@@ -563,7 +540,7 @@ public final class VfioUserSession implements FrontEndDevice {
     device = null;
     resumed = false;
     signal.free();
-    keepOnly(SlotTable.empty(VfioSlots.COUNT), VfioMemory.EMPTY, NO_NUMBERS);
+    holdings.release();
     whenClosed.run();
   }
 }

@@ -5,6 +5,7 @@ import io.virtnvme.ipc.virtio.EventSuppression;
 import io.virtnvme.ipc.virtio.PackedDescriptor;
 import io.virtnvme.journal.PackedInflight;
 import io.virtnvme.slave.bdev.BlockChannel;
+import io.virtnvme.slave.bdev.RateGate;
 import io.virtnvme.slave.blk.BlkTask;
 
 /**
@@ -28,8 +29,9 @@ final class PackedVirtqueueAgent extends VirtqueueAgent {
   private boolean availWrap;
   private int publishedEntries;
 
-  PackedVirtqueueAgent(final QueueSetup setup, final BlockChannel channel, final int ringSlot) {
-    super(setup, channel, ringSlot, setup.queueSize());
+  PackedVirtqueueAgent(
+      final QueueSetup setup, final BlockChannel channel, final RateGate gate, final int ringSlot) {
+    super(setup, channel, gate, ringSlot, setup.queueSize());
     this.journal = new PackedInflight(setup.inflightAddress(), setup.queueSize());
     onMoved(setup);
   }

@@ -124,7 +124,8 @@ public record QueueSetup(
   @Override
   public RingAgent makeAgent(final ReactorIo io, final int ringSlot) {
     populate();
-    return new VirtqueueRing(VirtqueueAgent.create(this, bdev.channel(io), ringSlot));
+    return new VirtqueueRing(
+        VirtqueueAgent.create(this, bdev.channel(io), bdev.limits().gate(io), ringSlot));
   }
 
   /** What a takeover uses at once: a standby has never touched it. */

@@ -7,6 +7,7 @@ import io.virtnvme.ipc.virtio.SplitDescriptor;
 import io.virtnvme.ipc.virtio.UsedRing;
 import io.virtnvme.journal.SplitInflight;
 import io.virtnvme.slave.bdev.BlockChannel;
+import io.virtnvme.slave.bdev.RateGate;
 import io.virtnvme.slave.blk.BlkTask;
 
 /**
@@ -33,8 +34,9 @@ final class SplitVirtqueueAgent extends VirtqueueAgent {
   private int usedIndex;
   private int signalledIndex;
 
-  SplitVirtqueueAgent(final QueueSetup setup, final BlockChannel channel, final int ringSlot) {
-    super(setup, channel, ringSlot, setup.inflightQueueSize());
+  SplitVirtqueueAgent(
+      final QueueSetup setup, final BlockChannel channel, final RateGate gate, final int ringSlot) {
+    super(setup, channel, gate, ringSlot, setup.inflightQueueSize());
     if (Integer.bitCount(setup.queueSize()) != 1 || setup.inflightQueueSize() < setup.queueSize()) {
       throw new IllegalArgumentException(
           "split ring needs a power of two, and an inflight region for as many: queueSize="

@@ -4,11 +4,13 @@ import io.virtnvme.ipc.virtio.BlkFeature;
 import io.virtnvme.ipc.virtio.BlkRequest;
 import io.virtnvme.ipc.virtio.VirtioFeature;
 import io.virtnvme.slave.bdev.BlockChannel;
+import io.virtnvme.slave.bdev.RateGate;
 import io.virtnvme.slave.blk.BlkCounters;
 import io.virtnvme.slave.blk.BlkHandler;
 import io.virtnvme.slave.blk.BlkTask;
 import io.virtnvme.slave.ring.InPlaceRecovery;
 import io.virtnvme.slave.ring.PollBudget;
+import io.virtnvme.slave.ring.RingAgent;
 
 /**
  * One running ring: takes requests from the guest, notes them in the inflight journal, gives them
@@ -42,16 +44,26 @@ public abstract class VirtqueueAgent {
   private final BlkHandler handler;
   private final CallLine call;
   private final PollBudget budget = new PollBudget();
+  private final RateGate.Place rate;
   private final long tagBase;
   private QueueSetup setup;
   private long nowNs;
   private int inFlightCount;
+
+  /** As {@link #rate} says it, once per duty cycle. */
+  private boolean isLimited;
+
   private boolean kicksArmed;
   private boolean awaitsIdle;
 
   VirtqueueAgent(
-      final QueueSetup setup, final BlockChannel channel, final int ringSlot, final int slotCount) {
+      final QueueSetup setup,
+      final BlockChannel channel,
+      final RateGate gate,
+      final int ringSlot,
+      final int slotCount) {
     this.setup = setup;
+    this.rate = gate.place();
     this.queueSize = setup.queueSize();
     this.eventIndex = VirtioFeature.has(setup.features(), VirtioFeature.RING_EVENT_IDX);
     this.indirectOffered = VirtioFeature.has(setup.features(), VirtioFeature.RING_INDIRECT_DESC);
@@ -75,14 +87,15 @@ public abstract class VirtqueueAgent {
    *
    * @param setup the ring
    * @param channel the disk, as this reactor drives it
+   * @param gate this reactor's way to the disk
    * @param ringSlot upper half of the tags given to the channel; the lower half comes back with
    *     {@link #onIoEnd}
    */
   public static VirtqueueAgent create(
-      final QueueSetup setup, final BlockChannel channel, final int ringSlot) {
+      final QueueSetup setup, final BlockChannel channel, final RateGate gate, final int ringSlot) {
     return setup.packed()
-        ? new PackedVirtqueueAgent(setup, channel, ringSlot)
-        : new SplitVirtqueueAgent(setup, channel, ringSlot);
+        ? new PackedVirtqueueAgent(setup, channel, gate, ringSlot)
+        : new SplitVirtqueueAgent(setup, channel, gate, ringSlot);
   }
 
   private static DirtyLog effectiveLog(final DirtyLog log, final long features) {
@@ -118,7 +131,7 @@ public abstract class VirtqueueAgent {
 
   /**
    * Submits what had to wait for room, then fetches and submits new requests; publishes whole
-   * batches of completions.
+   * batches of completions. What a rate limit holds back stays with the guest.
    *
    * @param limit how many to fetch at most; 0 fetches none (a stopping ring)
    * @return how many requests were moved
@@ -126,13 +139,21 @@ public abstract class VirtqueueAgent {
   public final int poll(final int limit) {
     int moved = 0;
     budget.begin();
+    isLimited = rate.isLimited();
     if (tasks.deferredCount() > 0) {
       moved = runDeferred();
     }
-    if (limit > 0 && !broken.isBroken() && tasks.deferredCount() == 0) {
+    if (limit > 0
+        && !broken.isBroken()
+        && tasks.deferredCount() == 0
+        && (!isLimited || isAdmitted())) {
       moved += fetch(limit);
     }
     return moved;
+  }
+
+  private boolean isAdmitted() {
+    return requestsWait() && rate.admits(nowNs);
   }
 
   private int runDeferred() {
@@ -158,7 +179,7 @@ public abstract class VirtqueueAgent {
     inFlightCount++;
     if (execute(task)) {
       spend(task);
-      return !budget.isSpent() && !broken.isBroken();
+      return !budget.isSpent() && !broken.isBroken() && (!isLimited || rate.goesOn(nowNs));
     }
     tasks.defer(task.slot());
     return false;
@@ -189,6 +210,9 @@ public abstract class VirtqueueAgent {
         return true;
       }
       task.state(BlkTask.State.PREPARED);
+      if (isLimited) {
+        rate.charge(task.operation(), task.dataBytes(), nowNs);
+      }
     }
     return submit(task);
   }
@@ -301,7 +325,8 @@ public abstract class VirtqueueAgent {
   /**
    * Lets the guest kick from now on.
    *
-   * @return true if requests arrived meanwhile: kicks are off again, go on polling
+   * @return true if requests arrived meanwhile that may be fetched: kicks are off again, go on
+   *     polling
    */
   public final boolean armKicks() {
     if (tasks.deferredCount() > 0) {
@@ -313,11 +338,20 @@ public abstract class VirtqueueAgent {
     // Again even if armed: an event index that the ring has passed would bring no kick.
     kicksArmed = true;
     allowKicks();
-    if (requestsWait()) {
+    if (requestsWait() && !isHeldBack()) {
       disarmKicks();
       return true;
     }
     return false;
+  }
+
+  private boolean isHeldBack() {
+    return isLimited && rate.dueNs() > nowNs;
+  }
+
+  /** When to poll again, whether or not the guest kicks: as {@link RingAgent#pollDueNs}. */
+  public final long pollDueNs() {
+    return isHeldBack() && requestsWait() ? rate.dueNs() : Long.MAX_VALUE;
   }
 
   /** Asks the guest not to kick: the ring is polled. */

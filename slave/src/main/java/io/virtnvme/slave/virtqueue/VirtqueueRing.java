@@ -73,6 +73,11 @@ public final class VirtqueueRing implements RingAgent {
   }
 
   @Override
+  public long pollDueNs() {
+    return agent.pollDueNs();
+  }
+
+  @Override
   public void disarmKicks() {
     agent.disarmKicks();
   }

@@ -1,6 +1,7 @@
 package io.virtnvme.slave.benchmark;
 
 import io.virtnvme.ipc.relay.BdevDescription;
+import io.virtnvme.ipc.relay.BdevLimits;
 import io.virtnvme.slave.bdev.UringReactorIo;
 import io.virtnvme.slave.ring.RingAgent;
 import java.io.IOException;
@@ -17,6 +18,10 @@ import org.openjdk.jmh.annotations.TearDown;
  * figure.
  */
 public abstract class WholeRequest extends DataPathBenchmark {
+  private static final BdevLimits LIMITS =
+      new BdevLimits(
+          BdevLimits.VALUE_MAX, BdevLimits.VALUE_MAX, BdevLimits.VALUE_MAX, BdevLimits.VALUE_MAX);
+
   /** In flight when the measurement of one invocation begins. */
   static final int OPERATIONS = 128;
 
@@ -27,6 +32,10 @@ public abstract class WholeRequest extends DataPathBenchmark {
   /** Requests taken and published in one duty cycle. */
   @Param({"1", "32"})
   public int batch;
+
+  /** Whether the disk has limits, which hold nothing back. */
+  @Param({"false", "true"})
+  public boolean limited;
 
   private final SplittableRandom random = new SplittableRandom(1);
   private final UringReactorIo io = new UringReactorIo();
@@ -40,6 +49,9 @@ public abstract class WholeRequest extends DataPathBenchmark {
   @Setup
   public void open() throws IOException {
     benchmarkDisk = new BenchmarkDisk(disk);
+    if (limited) {
+      benchmarkDisk.bdev().limits().set(LIMITS);
+    }
     guest = Guest.of(guestKind());
     agent = guest.setup(benchmarkDisk.bdev()).makeAgent(io, 0);
     agent.start(System.nanoTime());

@@ -174,7 +174,7 @@ class ControllerQueueTest {
   }
 
   @Test
-  void shouldNotAbort() {
+  void shouldAnswerAnAbortWithNotAborted() {
     assertEquals(1, rig.succeed(ControllerRig.command(8, 0, 7 << 16 | 1, 0)));
     assertEquals(1, rig.succeed(ControllerRig.command(8, 0, -1, 0)));
   }

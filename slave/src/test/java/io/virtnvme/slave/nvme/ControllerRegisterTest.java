@@ -163,13 +163,37 @@ class ControllerRegisterTest {
   }
 
   @Test
-  void shouldNotTakeEnableWhileItStops() {
+  void shouldTakeAnEnableThatComesBeforeItHasStoppedWhenItHas() {
+    rig.enable();
+    rig.createQueuePair(1);
+    rig.controller.writeRegister(0x14, 4, ControllerRig.CC_DISABLE, () -> {});
+    final boolean[] isDone = new boolean[1];
+    rig.controller.writeRegister(0x14, 4, ControllerRig.CC_ENABLE, () -> isDone[0] = true);
+    boolean wasStopped = false;
+    while (rig.host.hasSteps()) {
+      assertTrue(wasStopped || !isDone[0], "answered before the reset was done");
+      rig.host.step();
+      wasStopped |= rig.csts() == 0;
+    }
+    assertTrue(wasStopped, "a reset is a reset");
+    assertTrue(isDone[0]);
+    assertEquals(1, rig.csts());
+    assertEquals(1, rig.controller.state().submissionQueues().size(), "the admin queue alone");
+  }
+
+  @Test
+  void shouldTakeAnEarlyEnableInASuccessorToo() {
     rig.enable();
     rig.controller.writeRegister(0x14, 4, ControllerRig.CC_DISABLE, () -> {});
     rig.controller.writeRegister(0x14, 4, ControllerRig.CC_ENABLE, () -> {});
+    rig.host.step();
+    rig.takeOver();
+    final boolean[] isDone = new boolean[1];
+    // It has no answer yet, so the successor is given it again.
+    rig.controller.writeRegister(0x14, 4, ControllerRig.CC_ENABLE, () -> isDone[0] = true);
     rig.host.settle();
-    assertEquals(0, rig.csts());
-    assertEquals(0, rig.controller.readRegister(0x14, 4) & 1);
+    assertTrue(isDone[0]);
+    assertEquals(1, rig.csts());
   }
 
   @Test

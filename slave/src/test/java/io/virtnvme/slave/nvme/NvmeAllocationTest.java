@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import com.sun.management.ThreadMXBean;
 import io.virtnvme.ipc.memory.Mem;
+import io.virtnvme.ipc.relay.BdevLimits;
 import io.virtnvme.ipc.sys.EventFd;
 import io.virtnvme.ipc.sys.Fds;
 import java.io.IOException;
@@ -28,13 +29,20 @@ class NvmeAllocationTest {
   private static final int DEPTH = 24;
   private static final long FORK_TIMEOUT_S = 120;
 
+  /** Five commands a poll: the others are held back until the next. */
+  private static final BdevLimits LIMITS = new BdevLimits(400, 0, 0, 0);
+
+  private static final long POLL_NS = 20_000_000;
+
   private final TestCommand[] commands = new TestCommand[DEPTH];
   private int head;
+  private long nowNs;
 
   @ParameterizedTest
   @ValueSource(booleans = {false, true})
   void shouldAllocateNothingPerCommand(final boolean refused) {
-    assertEquals(0, allocatedBytes(refused));
+    assertEquals(0, allocatedBytes(refused, BdevLimits.NONE));
+    assertEquals(0, allocatedBytes(refused, LIMITS));
   }
 
   @Test
@@ -71,20 +79,23 @@ class NvmeAllocationTest {
   /** Ends with 1 if commands allocate; run by the test above under -Xint. */
   public static void main(final String[] arguments) {
     final long bytes =
-        new NvmeAllocationTest().allocatedBytes(true)
-            + new NvmeAllocationTest().allocatedBytes(false);
+        new NvmeAllocationTest().allocatedBytes(true, BdevLimits.NONE)
+            + new NvmeAllocationTest().allocatedBytes(false, BdevLimits.NONE)
+            + new NvmeAllocationTest().allocatedBytes(true, LIMITS);
     if (bytes != 0) {
       System.err.println("NVMe commands allocate: bytes=" + bytes);
       System.exit(1);
     }
   }
 
-  private long allocatedBytes(final boolean refused) {
+  private long allocatedBytes(final boolean refused, final BdevLimits limits) {
     final ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
     final int callFd = EventFd.create();
+    head = 0;
     try (NvmeRig rig = NvmeRig.started(SIZE)) {
       rig.agent.vectors(new int[] {-1, callFd});
       prepare(rig);
+      rig.disk.limits().set(limits);
       for (int i = 0; i < WARM_UP_CYCLES; i++) {
         cycle(rig, i);
       }
@@ -131,7 +142,8 @@ class NvmeAllocationTest {
     rig.queues[0].ring();
     rig.disk.refuseNext(number % 3);
     for (int i = 0; i < 8; i++) {
-      rig.agent.poll(number, 32);
+      nowNs += POLL_NS;
+      rig.agent.poll(nowNs, 32);
       rig.agent.flush();
     }
     rig.agent.armKicks();

@@ -4,6 +4,7 @@ import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.relay.BdevDescription;
 import io.virtnvme.slave.bdev.Bdev;
 import io.virtnvme.slave.bdev.BlockChannel;
+import io.virtnvme.slave.bdev.RateLimits;
 import io.virtnvme.slave.bdev.ReactorIo;
 import io.virtnvme.slave.ring.RingAgent;
 import java.util.ArrayList;
@@ -18,6 +19,7 @@ final class NvmeTestDisk implements BlockChannel, Bdev {
   record Held(
       int operation, long iovecs, int iovecCount, long offset, long length, int flags, long tag) {}
 
+  private final RateLimits limits = new RateLimits();
   final long data;
   private final int blockBytes;
   private final List<Held> held = new ArrayList<>();
@@ -36,6 +38,11 @@ final class NvmeTestDisk implements BlockChannel, Bdev {
     this.lengthBytes = lengthBytes;
     this.blockBytes = blockBytes;
     this.data = Mem.allocate(lengthBytes);
+  }
+
+  @Override
+  public RateLimits limits() {
+    return limits;
   }
 
   /** Requests are held until {@link #finish}, at most so many; -1 ends them at once. */

@@ -9,9 +9,11 @@ import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.nvme.CompletionEntry;
 import io.virtnvme.ipc.qpair.QpairRequest;
 import io.virtnvme.ipc.qpair.QpairSegment;
+import io.virtnvme.ipc.relay.BdevLimits;
 import io.virtnvme.ipc.segment.SessionSegment;
 import io.virtnvme.ipc.sys.Errno;
 import io.virtnvme.slave.bdev.BlockChannel;
+import io.virtnvme.slave.bdev.RateLimits;
 import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
 import java.util.List;
@@ -68,6 +70,7 @@ class QpairAgentTest {
   }
 
   private final Disk disk = new Disk();
+  private final RateLimits limits = new RateLimits();
   private long memory;
   private long segment;
   private long journal;
@@ -101,6 +104,7 @@ class QpairAgentTest {
             new QpairSetup(
                 5, ENTRY_COUNT, POOL_LENGTH, segment, journal, -1, -1, counters, null, readOnly),
             disk,
+            limits.gate(this),
             0);
     made.start(0);
     return made;
@@ -230,6 +234,33 @@ class QpairAgentTest {
     assertFalse(agent.armKicks());
     assertEquals(0, take());
     assertTrue(agent.armKicks());
+  }
+
+  @Test
+  void shouldLeaveWithTheClientWhatARateLimitHoldsBack() {
+    limits.set(new BdevLimits(1000, 0, 0, 0));
+    disk.result = BlockChannel.DONE;
+    final long msNs = 1_000_000;
+    long nowNs = 1000 * msNs;
+    agent.poll(nowNs, 32);
+    int ranBefore = 0;
+    for (int i = 0; i < 200; i++) {
+      put(QpairRequest.READ, i, 0, 1);
+      while (disk.seen.size() == ranBefore) {
+        nowNs += msNs / 10;
+        agent.poll(nowNs, 32);
+        agent.flush();
+        if (disk.seen.size() == ranBefore) {
+          assertFalse(agent.armKicks());
+          assertTrue(agent.pollDueNs() > nowNs && agent.pollDueNs() <= nowNs + msNs);
+        }
+      }
+      ranBefore = disk.seen.size();
+      assertEquals(i * 1000, take());
+    }
+    // 200 at 1000 per second, less what a disk may catch up on.
+    final long tookMs = nowNs / msNs - 1000;
+    assertTrue(tookMs >= 185 && tookMs <= 205, "ms: " + tookMs);
   }
 
   @Test

@@ -18,6 +18,7 @@ import io.virtnvme.ipc.vhostuser.VhostUserMessage;
 import io.virtnvme.ipc.vhostuser.VhostUserRequest;
 import io.virtnvme.ipc.vhostuser.VringAddress;
 import io.virtnvme.ipc.vhostuser.VringState;
+import io.virtnvme.slave.JvmDescriptors;
 import io.virtnvme.slave.bdev.Bdev;
 import io.virtnvme.slave.bdev.BlockChannel;
 import io.virtnvme.slave.bdev.ReactorIo;
@@ -273,6 +274,7 @@ final class SessionFixture implements AutoCloseable {
    * What this process has open that a session can have: the JVM opens files of its own at times.
    */
   static Map<String, Integer> openFds() {
+    JvmDescriptors.settle();
     final Map<String, Integer> counts = new TreeMap<>();
     try (Stream<Path> open = Files.list(Path.of("/proc/self/fd"))) {
       for (final Path fd : open.toList()) {

@@ -18,6 +18,7 @@ import io.virtnvme.ipc.vfiouser.RegionAccess;
 import io.virtnvme.ipc.vfiouser.VersionPayload;
 import io.virtnvme.ipc.vfiouser.VfioUserCommand;
 import io.virtnvme.ipc.vfiouser.VfioUserMessage;
+import io.virtnvme.slave.JvmDescriptors;
 import io.virtnvme.slave.session.Answer;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -236,6 +237,7 @@ final class VfioFixture implements AutoCloseable {
   }
 
   static long openDescriptors() {
+    JvmDescriptors.settle();
     try (Stream<Path> open = Files.list(Path.of("/proc/self/fd"))) {
       return open.count();
     } catch (final IOException e) {

@@ -33,7 +33,7 @@ public class DescriptorWalkBenchmark extends DataPathBenchmark {
   public void open() {
     guest = new BlkGuest(false, indirect);
     final QueueSetup setup = guest.setup(disk);
-    agent = VirtqueueAgent.create(setup, disk, 0);
+    agent = VirtqueueAgent.create(setup, disk, disk.limits().gate(this), 0);
     for (int i = 0; i < OPERATIONS; i++) {
       guest.add(i);
     }

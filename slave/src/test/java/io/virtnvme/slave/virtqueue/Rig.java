@@ -124,7 +124,7 @@ final class Rig implements AutoCloseable {
 
   /** Makes an agent as a newly started process would, and starts it. */
   int startAgent() {
-    agent = VirtqueueAgent.create(setup, disk, RING_SLOT);
+    agent = VirtqueueAgent.create(setup, disk, disk.limits().gate(this), RING_SLOT);
     return agent.start();
   }
 

@@ -4,6 +4,7 @@ import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.relay.BdevDescription;
 import io.virtnvme.slave.bdev.Bdev;
 import io.virtnvme.slave.bdev.BlockChannel;
+import io.virtnvme.slave.bdev.RateLimits;
 import io.virtnvme.slave.bdev.ReactorIo;
 import java.util.ArrayList;
 import java.util.List;
@@ -17,6 +18,7 @@ final class TestDisk implements BlockChannel, Bdev {
   private record Held(
       int operation, long iovecs, int iovecCount, long offset, long length, int flags, long tag) {}
 
+  private final RateLimits limits = new RateLimits();
   private final long data;
   private final int blockBytes;
   private final List<Held> held = new ArrayList<>();
@@ -75,6 +77,11 @@ final class TestDisk implements BlockChannel, Bdev {
 
   int heldCount() {
     return held.size();
+  }
+
+  @Override
+  public RateLimits limits() {
+    return limits;
   }
 
   @Override

@@ -37,30 +37,37 @@ final class Campaign extends PairRun {
 
   private final ChaosSettings settings;
   private final Random random;
-  private final List<Disk> disks =
-      List.of(
-          new Disk(DiskGroup.MEMORY, false),
-          new Disk(DiskGroup.MEMORY, true),
-          new Disk(DiskGroup.FILE, false),
-          new Disk(DiskGroup.FILE, true));
+  private final List<Disk> disks = new ArrayList<>();
   private final List<FaultResult> results = new ArrayList<>();
   private final List<Long> ticks = new ArrayList<>();
   private final Map<FaultKind, String> obstacles = new EnumMap<>(FaultKind.class);
   private final List<FaultKind> deck = new ArrayList<>();
+  private final Takeovers takeovers = new Takeovers();
   private Path diskFolder;
   private volatile TemporaryPair pair;
   private Faults faults;
   private long startNs;
   private long lastTickNs;
   private long lastTickIos;
-  private long recoveries;
-  private long resubmitted;
-  private long warm;
 
   Campaign(final ChaosSettings settings, final PrintWriter err) {
     super(err);
     this.settings = settings;
     this.random = new Random(settings.seed());
+    for (final FaultKind kind : settings.kinds()) {
+      final String obstacle = Faults.obstacle(kind, settings);
+      if (!obstacle.isEmpty()) {
+        obstacles.put(kind, obstacle);
+      }
+    }
+    for (final DiskGroup group : DiskGroup.values()) {
+      disks.add(new Disk(group, false));
+      disks.add(new Disk(group, true));
+    }
+    if (settings.kinds().contains(FaultKind.DEVICE_ERROR)
+        && !obstacles.containsKey(FaultKind.DEVICE_ERROR)) {
+      disks.add(Disk.withBrokenPart());
+    }
   }
 
   CampaignReport run() throws IOException {
@@ -89,15 +96,9 @@ final class Campaign extends PairRun {
     Killer.practise();
     startNs = System.nanoTime();
     lastTickNs = startNs;
-    faults = new Faults(settings, pair, disks, random);
-    for (final FaultKind kind : settings.kinds()) {
-      final String obstacle = Faults.obstacle(kind, settings);
-      if (!obstacle.isEmpty()) {
-        obstacles.put(kind, obstacle);
-      }
-    }
+    faults = new Faults(settings, pair, disks, random, takeovers);
     injectUntil(startNs + TimeUnit.SECONDS.toNanos(settings.seconds()));
-    countRecoveries();
+    countTakeovers();
     final double loadSeconds = (System.nanoTime() - startNs) / 1e9;
     say("load done; reading every disk back");
     final List<JsonNode> clients = new ArrayList<>();
@@ -113,9 +114,7 @@ final class Campaign extends PairRun {
         results,
         ticks,
         obstacles,
-        recoveries,
-        warm,
-        resubmitted);
+        takeovers);
   }
 
   private void injectUntil(final long endNs) throws IOException {
@@ -148,12 +147,8 @@ final class Campaign extends PairRun {
 
   /** Returns the slave if it is dead now, which the master may not have noticed yet; else 0. */
   private int strike(final FaultKind kind, final int slave) throws IOException {
-    if (kind == FaultKind.EVERYTHING
-        || kind == FaultKind.MASTER
-        || kind == FaultKind.MASTER_THEN_SLAVE) {
-      // The next master begins to count anew.
-      countRecoveries();
-    }
+    // A master that is killed takes what it knows along.
+    countTakeovers();
     faults.strike(kind, slave);
     final long struckNs = faults.struckNs();
     final long doneNs = System.nanoTime();
@@ -209,12 +204,12 @@ final class Campaign extends PairRun {
     return new FaultResult.Felt(blackoutNs / 1e6, Arrays.stream(counts).boxed().toList());
   }
 
-  private void countRecoveries() throws IOException {
-    for (final JsonNode recovery : pair.recoveries()) {
-      recoveries++;
-      warm += recovery.path("warm").asBoolean() ? 1 : 0;
-      resubmitted += recovery.path("resubmitted").asLong();
-    }
+  private void countTakeovers() throws IOException {
+    final int before = takeovers.unexplained().size();
+    takeovers.add(pair.recoveries());
+    takeovers.unexplained().stream()
+        .skip(before)
+        .forEach(sentence -> say("unexplained takeover: %s", sentence));
   }
 
   private void watch() {
@@ -253,6 +248,7 @@ final class Campaign extends PairRun {
     if (pair != null) {
       pair.close();
     }
+    disks.forEach(Disk::remove);
     try {
       if (diskFolder != null) {
         Leftovers.delete(diskFolder);

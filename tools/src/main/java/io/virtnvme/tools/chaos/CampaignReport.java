@@ -21,10 +21,8 @@ import java.util.Map;
  * @param faults in the order in which they struck
  * @param ticks requests completed by all clients in each second
  * @param obstacles kinds that this machine could not do, with the reason
- * @param recoveries takeovers that the masters told of; those of a master that was killed before it
- *     was asked are missing
- * @param warm how many of them were by a warm standby
- * @param resubmitted requests found in flight and carried out again
+ * @param takeovers those that the masters told of; those of a master that was killed before it was
+ *     asked are missing
  */
 record CampaignReport(
     ChaosSettings settings,
@@ -35,14 +33,16 @@ record CampaignReport(
     List<FaultResult> faults,
     List<Long> ticks,
     Map<FaultKind, String> obstacles,
-    long recoveries,
-    long warm,
-    long resubmitted) {
+    Takeovers takeovers) {
   private static final int FORMAT_VERSION = 1;
 
-  /** Every request completed without error, and every byte of every disk was right. */
+  /**
+   * Every request completed without error, every byte of every disk was right, and no slave was
+   * replaced without a reason.
+   */
   boolean isSound() {
-    return clients.stream().allMatch(client -> client.path("sound").asBoolean());
+    return takeovers.unexplained().isEmpty()
+        && clients.stream().allMatch(client -> client.path("sound").asBoolean());
   }
 
   ObjectNode toJson() {
@@ -55,11 +55,13 @@ record CampaignReport(
         .put("hang_limit_ms", settings.hangLimitMs())
         .put("ios", sum("ios"))
         .put("errors", sum("errors"))
+        .put("device_errors", sum("deviceErrors"))
         .put("verified_blocks", sum("verifiedBlocks"))
         .put("read_back_blocks", sum("readBackBlocks"))
-        .put("recoveries", recoveries)
-        .put("warm_recoveries", warm)
-        .put("resubmitted", resubmitted);
+        .put("recoveries", takeovers.count())
+        .put("warm_recoveries", takeovers.warmCount())
+        .put("resubmitted", takeovers.resubmittedCount());
+    takeovers.unexplained().forEach(json.putArray("unexplained_takeovers")::add);
     json.set("machine", Machine.describe());
     json.put("version", Version.current());
     final ArrayNode disks = json.putArray("clients");

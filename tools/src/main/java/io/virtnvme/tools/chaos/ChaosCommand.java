@@ -28,10 +28,11 @@ import picocli.CommandLine.Spec;
     description = {
       "Do everything that can be done to a pair under verified load, and write a report.",
       "",
-      "Starts a pair and four clients (memory and file disks, split and packed rings) whose blocks"
+      "Starts a pair and its clients (memory and file disks, split and packed rings) whose blocks"
           + " carry (LBA, version, checksum), and strikes with faults drawn from the seed. Writes"
           + " DIR/report.html and DIR/campaign.json.",
-      "Exit code 0 only if every request completed without error and every byte was right."
+      "Exit code 0 only if every request completed without error, every byte was right, and no"
+          + " slave was replaced that no fault had ended."
     })
 public final class ChaosCommand implements Callable<Integer> {
   private static final String JSON_NAME = "campaign.json";

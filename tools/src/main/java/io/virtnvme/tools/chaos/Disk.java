@@ -17,16 +17,34 @@ final class Disk {
   private static final int QUEUE_COUNT = 2;
   private static final int THINK_US = 50;
   private static final int STALL_LIMIT_MS = 90_000;
+  private static final int EDGE_BLOCKS = 64;
 
   private final String name;
   private final DiskGroup group;
   private final boolean packed;
+  private final boolean hasBrokenPart;
+  private BadDisk badDisk;
   private ClientProcess client;
 
   Disk(final DiskGroup group, final boolean packed) {
-    this.name = (group == DiskGroup.MEMORY ? "mem" : "uring") + (packed ? "-packed" : "-split");
+    this(
+        (group == DiskGroup.MEMORY ? "mem" : "uring") + (packed ? "-packed" : "-split"),
+        group,
+        packed,
+        false);
+  }
+
+  private Disk(
+      final String name, final DiskGroup group, final boolean packed, final boolean hasBrokenPart) {
+    this.name = name;
     this.group = group;
     this.packed = packed;
+    this.hasBrokenPart = hasBrokenPart;
+  }
+
+  /** A block device of which a part fails every request. */
+  static Disk withBrokenPart() {
+    return new Disk("uring-broken", DiskGroup.FILE, false, true);
   }
 
   String name() {
@@ -35,6 +53,10 @@ final class Disk {
 
   DiskGroup group() {
     return group;
+  }
+
+  boolean hasBrokenPart() {
+    return hasBrokenPart;
   }
 
   ClientProcess client() {
@@ -52,6 +74,9 @@ final class Disk {
     bdev.put("block_size", ChaosSettings.BLOCK_BYTES);
     if (group == DiskGroup.MEMORY) {
       pair.call("bdev_malloc_create", bdev.put("num_blocks", blockCount));
+    } else if (hasBrokenPart) {
+      badDisk = BadDisk.of((long) brokenBlock(blockCount) * ChaosSettings.BLOCK_BYTES);
+      pair.call("bdev_uring_create", bdev.put("filename", badDisk.device()));
     } else {
       final Path file = folder.resolve(name + ".img");
       TemporaryPair.createFile(file, (long) blockCount * ChaosSettings.BLOCK_BYTES);
@@ -65,6 +90,11 @@ final class Disk {
             .put("dev_name", name)
             .put("packed_ring", packed)
             .put("num_queues", QUEUE_COUNT));
+  }
+
+  /** Not next to the blocks in use: the kernel would merge requests over the edge. */
+  private static int brokenBlock(final int blockCount) {
+    return blockCount + EDGE_BLOCKS;
   }
 
   /** Starts the load and waits until it runs. */
@@ -87,6 +117,9 @@ final class Disk {
                 Integer.toString(core),
                 "--stall-limit-ms",
                 Integer.toString(STALL_LIMIT_MS)));
+    if (hasBrokenPart) {
+      options.addAll(List.of("--broken-block", Integer.toString(brokenBlock(blockCount))));
+    }
     if (packed) {
       options.add("--packed");
     }
@@ -101,9 +134,18 @@ final class Disk {
     client.awaitRunning(pair::logTail);
   }
 
+  /** Ends the client; what lies below the disk is needed until the pair has ended. */
   void close() {
     if (client != null) {
       client.close();
+    }
+  }
+
+  /** After the pair. */
+  void remove() {
+    if (badDisk != null) {
+      badDisk.close();
+      badDisk = null;
     }
   }
 }

@@ -17,7 +17,8 @@ enum FaultKind {
   RECONNECT(2, "a front-end hangs up with requests in flight and connects again"),
   OUT_OF_MEMORY(1, "the slave is put into a memory group without room, until the kernel kills it"),
   SHM_FULL(1, "/dev/shm is full while the slave is killed"),
-  DISK_FULL(1, "the run directory's file system is full while the slave is killed");
+  DISK_FULL(1, "the run directory's file system is full while the slave is killed"),
+  DEVICE_ERROR(2, "half of a disk's requests end with EIO for 600 ms, and the slave is killed");
 
   private final int share;
   private final String sentence;

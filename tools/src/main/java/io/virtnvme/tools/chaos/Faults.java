@@ -30,12 +30,14 @@ final class Faults {
   private static final long JITTER_NS_MAX = TimeUnit.MILLISECONDS.toNanos(20);
   private static final long PAUSE_NS = TimeUnit.MILLISECONDS.toNanos(200);
   private static final long MASTER_PAUSE_NS = TimeUnit.MILLISECONDS.toNanos(500);
+  private static final long ERRORS_NS = TimeUnit.MILLISECONDS.toNanos(300);
   private static final long POLL_NS = 200_000;
 
   private final ChaosSettings settings;
   private final TemporaryPair pair;
   private final List<Disk> disks;
   private final Random random;
+  private final Takeovers takeovers;
 
   /** When the fault that is being carried out struck, CLOCK_MONOTONIC; 0 before. */
   private long struckNs;
@@ -46,11 +48,13 @@ final class Faults {
       final ChaosSettings settings,
       final TemporaryPair pair,
       final List<Disk> disks,
-      final Random random) {
+      final Random random,
+      final Takeovers takeovers) {
     this.settings = settings;
     this.pair = pair;
     this.disks = disks;
     this.random = random;
+    this.takeovers = takeovers;
   }
 
   /** Why this machine cannot do it; empty when it can. */
@@ -64,6 +68,7 @@ final class Faults {
           settings.privateFolder() != null
               ? ""
               : "no mount name space of its own: other processes of the host would suffer";
+      case DEVICE_ERROR -> LoopDevice.obstacle();
       default -> "";
     };
   }
@@ -108,6 +113,7 @@ final class Faults {
       case HANG -> hang(slave);
       case MASTER_PAUSE -> pauseMaster(slave);
       case RECONNECT -> reconnect();
+      case DEVICE_ERROR -> failRequests(slave);
       case OUT_OF_MEMORY -> starveOfMemory(slave);
       case SHM_FULL -> killWhileFull(SHM, slave);
       case DISK_FULL -> killWhileFull(pair.runDirectory().path(), slave);
@@ -121,6 +127,7 @@ final class Faults {
   }
 
   private void killSlave(final int pid) {
+    takeovers.expect(pid);
     final long jitterNs = (long) (random.nextDouble() * JITTER_NS_MAX);
     final long killedNs = Killer.kill(pid, settings.slaveCore(), jitterNs);
     struckNs = struckNs == 0 ? killedNs : struckNs;
@@ -130,6 +137,7 @@ final class Faults {
     try (SeatSegment seat = SeatSegment.open(pair.runDirectory().segments(), 0)) {
       killSlave(slave);
       final int successor = awaitOwnerOtherThan(seat, slave);
+      takeovers.expect(successor);
       signal(successor, Processes.SIGKILL, true);
       note = "successor killed " + (System.nanoTime() - struckNs) / 1_000_000 + " ms later";
     }
@@ -156,6 +164,7 @@ final class Faults {
 
   /** As near to each other as it goes. */
   private void killAll(final List<Integer> pids) {
+    pids.forEach(takeovers::expect);
     final int[] fds = pids.stream().mapToInt(Processes::pidfdOpen).toArray();
     struck();
     for (final int fd : fds) {
@@ -206,6 +215,7 @@ final class Faults {
   }
 
   private void hang(final int slave) throws IOException {
+    takeovers.expect(slave);
     final int fd = Processes.pidfdOpen(slave);
     try (SeatSegment seat = SeatSegment.open(pair.runDirectory().segments(), 0)) {
       struck();
@@ -236,6 +246,25 @@ final class Faults {
     note = disk.name();
   }
 
+  /** Before and after a kill: an error of the device is told once, by whichever slave has it. */
+  private void failRequests(final int slave) throws IOException {
+    final LoadProgress progress =
+        disks.stream().filter(Disk::hasBrokenPart).findFirst().orElseThrow().client().progress();
+    final long before = progress.deviceErrors();
+    try (SeatSegment seat = SeatSegment.open(pair.runDirectory().segments(), 0)) {
+      progress.command(LoadProgress.COMMAND_TOUCH_BROKEN);
+      waitFor(ERRORS_NS);
+      final long beforeKill = progress.deviceErrors();
+      killSlave(slave);
+      awaitOwnerOtherThan(seat, slave);
+      waitFor(ERRORS_NS);
+      note =
+          beforeKill - before + " errors, then " + (progress.deviceErrors() - beforeKill) + " more";
+    } finally {
+      progress.command(LoadProgress.COMMAND_RUN);
+    }
+  }
+
   private void starveOfMemory(final int slave) throws IOException {
     final Path group = MEMORY_GROUPS.resolve("virtnvme-chaos-" + ProcessHandle.current().pid());
     Files.createDirectory(group);
@@ -249,6 +278,7 @@ final class Faults {
         poke(i);
       }
       if (Fds.awaitReadable(fd, 0)) {
+        takeovers.expect(slave);
         note = "killed by the kernel after " + (System.nanoTime() - struckNs) / 1_000_000 + " ms";
       } else {
         note = "it needed no memory: not killed";

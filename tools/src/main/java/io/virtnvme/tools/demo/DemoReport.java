@@ -59,6 +59,7 @@ record DemoReport(
         .put("p50", us("p50LatencyNs"))
         .put("p99", us("p99LatencyNs"))
         .put("max", us("maxLatencyNs"));
+    json.set("takeoverLatencyUs", client.path("takeoverLatencyUs"));
     json.put("verifiedBlocks", client.path("verifiedBlocks").asLong());
     json.put("readBackBlocks", client.path("readBackBlocks").asLong());
     json.put("message", client.path("message").asText());

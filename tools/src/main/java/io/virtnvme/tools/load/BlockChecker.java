@@ -10,7 +10,8 @@ import java.util.Arrays;
  * <p>Writes of one block never overlap in time (the caller asks {@link #isBusy} first), so the
  * versions of a block only grow. A read that overlapped no write of its block must return that one
  * version, intact. One that did overlap may see the block half written: then each of its words must
- * belong to a version of that span. No allocation after construction; used by one thread.
+ * belong to a version of that span. The same holds after a write that failed. No allocation after
+ * construction; used by one thread.
  */
 public final class BlockChecker {
   private static final int NO_BLOCK = -1;
@@ -21,7 +22,9 @@ public final class BlockChecker {
   private final int blockCount;
   private final int[] acknowledged;
   private final int[] inFlight;
-  private final boolean[] abandoned;
+
+  /** Newest version whose write failed, so that it is there, or not, or in parts. */
+  private final int[] failed;
 
   private long verifiedBlocks;
   private long overlappedBlocks;
@@ -40,7 +43,7 @@ public final class BlockChecker {
     this.blockCount = blockCount;
     this.acknowledged = new int[blockCount];
     this.inFlight = new int[blockCount];
-    this.abandoned = new boolean[blockCount];
+    this.failed = new int[blockCount];
   }
 
   public int blockCount() {
@@ -63,7 +66,7 @@ public final class BlockChecker {
   public void beginWrite(final int lba, final int count, final long address) {
     for (int i = 0; i < count; i++) {
       final int block = lba + i;
-      final int version = acknowledged[block] + 1;
+      final int version = Math.max(acknowledged[block], failed[block]) + 1;
       inFlight[block] = version;
       pattern.fill(address + (long) i * BlockPattern.BLOCK_BYTES, block, version);
     }
@@ -77,10 +80,14 @@ public final class BlockChecker {
     }
   }
 
-  /** The write ended with an error: nobody can say what the blocks hold, so they are left alone. */
+  /**
+   * The write ended with an error: nothing is acknowledged, and until the next one that is, the
+   * blocks may hold what it wrote, what they held before, or parts of both.
+   */
   public void failWrite(final int lba, final int count) {
     for (int i = lba; i < lba + count; i++) {
-      abandoned[i] = true;
+      failed[i] = inFlight[i];
+      inFlight[i] = NONE_IN_FLIGHT;
     }
   }
 
@@ -103,10 +110,7 @@ public final class BlockChecker {
     int wrong = 0;
     for (int i = 0; i < count; i++) {
       final int block = lba + i;
-      if (abandoned[block]) {
-        continue;
-      }
-      final int high = Math.max(acknowledged[block], inFlight[block]);
+      final int high = Math.max(Math.max(acknowledged[block], failed[block]), inFlight[block]);
       final long blockAddress = address + (long) i * BlockPattern.BLOCK_BYTES;
       if (isAllowed(block, low[i], high, blockAddress)) {
         verifiedBlocks++;

@@ -32,6 +32,7 @@ final class LoadClient implements AutoCloseable {
   private final DiskFrontEnd frontEnd;
   private final BlockChecker checker;
   private final Histogram latencies = new Histogram(1, LATENCY_MAX_NS, 3);
+  private final TakeoverLatencies takeovers = new TakeoverLatencies(LATENCY_MAX_NS);
   private final int queueSize;
   private final long gapLeastNs;
   private final RequestTable[] tables;
@@ -40,6 +41,7 @@ final class LoadClient implements AutoCloseable {
   private long randomState;
   private boolean readingBack;
   private boolean attending;
+  private boolean touchingBroken;
   private boolean killing;
   private int nextReadBackBlock;
   private long readBackBlocks;
@@ -52,6 +54,7 @@ final class LoadClient implements AutoCloseable {
   private long ios;
   private long bytes;
   private long errors;
+  private long deviceErrors;
   private int firstErrorStatus = -1;
   private int firstErrorType;
   private int firstErrorBlock;
@@ -85,7 +88,11 @@ final class LoadClient implements AutoCloseable {
   /** Throws when the disk is shorter than what the load wants to use. */
   void checkCapacity() {
     final long sectors = frontEnd.capacityBytes() / BlkRequest.SECTOR_BYTES;
-    final long needed = (long) settings.blockCount() * SECTORS_PER_BLOCK;
+    final long lastBlock =
+        settings.brokenBlock() == 0
+            ? settings.blockCount()
+            : settings.brokenBlock() + (long) settings.blockCount();
+    final long needed = lastBlock * SECTORS_PER_BLOCK;
     if (sectors < needed) {
       throw new LoadException("the disk is too short: sectors=" + sectors + " needed=" + needed);
     }
@@ -107,7 +114,9 @@ final class LoadClient implements AutoCloseable {
           progress.command(LoadProgress.COMMAND_RUN);
           reconnect();
         }
-        attend(progress.command());
+        final long command = progress.command();
+        attend(command);
+        touchingBroken = command == LoadProgress.COMMAND_TOUCH_BROKEN && settings.brokenBlock() > 0;
         step(true);
       }
       drain();
@@ -129,6 +138,9 @@ final class LoadClient implements AutoCloseable {
       Threads.raiseToFifo(ATTENTIVE_PRIORITY);
     } else if (!wanted && attending) {
       Threads.dropToNormal();
+    }
+    if (wanted && !attending && !kill) {
+      takeovers.onKillAnnounced();
     }
     attending = wanted;
     if (kill && !killing) {
@@ -193,6 +205,7 @@ final class LoadClient implements AutoCloseable {
       final long nowNs = System.nanoTime();
       if (trigger.isDue(nowNs)) {
         trigger.fire();
+        takeovers.onKill();
         progress.killedNs(nowNs);
       }
     }
@@ -204,6 +217,7 @@ final class LoadClient implements AutoCloseable {
       final long nowNs = System.nanoTime();
       if (nowNs - lastAdvanceNs >= gapLeastNs) {
         progress.onGap(lastAdvanceNs, nowNs, outstanding);
+        takeovers.onGapEnd(nowNs);
       }
       lastAdvanceNs = nowNs;
     }
@@ -243,7 +257,14 @@ final class LoadClient implements AutoCloseable {
     final int count = table.count(token);
     ios++;
     bytes += (long) count * BlockPattern.BLOCK_BYTES;
-    latencies.recordValue(Math.max(1, Math.min(LATENCY_MAX_NS, nowNs - table.submittedNs(token))));
+    final long submittedNs = table.submittedNs(token);
+    final long latencyNs = Math.max(1, Math.min(LATENCY_MAX_NS, nowNs - submittedNs));
+    latencies.recordValue(latencyNs);
+    takeovers.onCompletion(submittedNs, latencyNs);
+    if (isBroken(block)) {
+      onDeviceError(status, table.type(token), block);
+      return;
+    }
     if (status != DiskQueue.STATUS_OK) {
       onError(status, table.type(token), block, count);
       return;
@@ -262,6 +283,19 @@ final class LoadClient implements AutoCloseable {
         // A flush has nothing to check while the host lives.
       }
     }
+  }
+
+  /** The device fails every request there, so any other answer was made up on the way. */
+  private void onDeviceError(final int status, final int type, final int block) {
+    if (status == BlkRequest.STATUS_IOERR) {
+      progress.deviceErrors(++deviceErrors);
+    } else {
+      onError(status, type, block, 0);
+    }
+  }
+
+  private boolean isBroken(final int block) {
+    return settings.brokenBlock() > 0 && block >= settings.brokenBlock();
   }
 
   private void onError(final int status, final int type, final int block, final int count) {
@@ -319,6 +353,10 @@ final class LoadClient implements AutoCloseable {
       return add(queue, table, DiskQueue.FLUSH, 0, 0, nowNs);
     }
     final int count = randomCount();
+    if (touchingBroken && (random >>> 8) % 2 == 0) {
+      final int type = (random >>> 16) % 2 == 0 ? DiskQueue.READ : DiskQueue.WRITE;
+      return add(queue, table, type, settings.brokenBlock() + randomBlock(count), count, nowNs);
+    }
     if ((random >>> 16) % 100 < settings.readPercent()) {
       return add(queue, table, DiskQueue.READ, randomBlock(count), count, nowNs);
     }
@@ -350,12 +388,15 @@ final class LoadClient implements AutoCloseable {
     if (!queue.add()) {
       return false;
     }
+    table.set(token, type, block, count, nowNs);
+    if (isBroken(block)) {
+      return true;
+    }
     if (type == DiskQueue.WRITE) {
       checker.beginWrite(block, count, frontEnd.toHost(guestAddress));
     } else if (type == DiskQueue.READ) {
       checker.beginRead(block, count, table.low(token));
     }
-    table.set(token, type, block, count, nowNs);
     return true;
   }
 
@@ -435,6 +476,7 @@ final class LoadClient implements AutoCloseable {
         ios,
         bytes,
         errors + faults,
+        deviceErrors,
         checker.verifiedBlocks(),
         checker.overlappedBlocks(),
         readBackBlocks,
@@ -443,6 +485,7 @@ final class LoadClient implements AutoCloseable {
         latencies.getValueAtPercentile(99),
         latencies.getMaxValue(),
         reconnects,
+        takeovers.toJson(),
         failure.isEmpty() ? describeErrors(faults) : failure);
   }
 

@@ -43,6 +43,14 @@ public final class LoadCommand implements Callable<Integer> {
       description = "Blocks of 4 KiB to use; all must be zero (default: ${DEFAULT-VALUE}).")
   private int blockCount;
 
+  @Option(
+      names = "--broken-block",
+      defaultValue = "0",
+      description =
+          "First of as many blocks again where every request must fail (vhost only); used when the"
+              + " watcher says so. 0 = none.")
+  private int brokenBlock;
+
   @Option(names = "--queue-depth", defaultValue = "32", description = "Requests per queue.")
   private int queueDepth;
 
@@ -88,6 +96,13 @@ public final class LoadCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     OptionRange.check(spec, "--blocks", blockCount, ioBlocksMax, BLOCK_COUNT_MAX);
+    // Not next to the good ones: the kernel would merge requests over the edge.
+    OptionRange.check(
+        spec,
+        "--broken-block",
+        brokenBlock,
+        brokenBlock == 0 ? 0 : blockCount + 1,
+        BLOCK_COUNT_MAX);
     OptionRange.check(spec, "--queue-depth", queueDepth, 1, 1024);
     OptionRange.check(spec, "--queues", queueCount, 1, 64);
     OptionRange.check(spec, "--io-blocks-max", ioBlocksMax, 1, 256);
@@ -100,6 +115,7 @@ public final class LoadCommand implements Callable<Integer> {
             socketPath,
             progressPath,
             blockCount,
+            brokenBlock,
             queueDepth,
             queueCount,
             packed,

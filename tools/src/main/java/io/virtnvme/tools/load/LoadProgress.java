@@ -25,6 +25,7 @@ import java.nio.file.Path;
  *  96     | time of the last completion   |
  *  104    | gap position                  |  gaps ever recorded; the newest is at (position - 1) mod 1024
  *  112    | start time                    |  millisecond 0 of the ring of counts
+ *  120    | device errors                 |  requests to the broken part that ended with an error
  *  4096   +-------------------------------+
  *         | gap: start, end, outstanding, |  32 bytes each; written before the position
  *  36864  +-------------------------------+
@@ -57,6 +58,7 @@ public final class LoadProgress implements AutoCloseable {
     }
   }
 
+  /** Go on; also ends the commands that change how. */
   public static final long COMMAND_RUN = 0;
 
   /** End the load, read everything back, print the result. */
@@ -76,6 +78,9 @@ public final class LoadProgress implements AutoCloseable {
    */
   public static final long COMMAND_ATTEND = 4;
 
+  /** Go on, and send half of the requests to the broken part of the disk. */
+  public static final long COMMAND_TOUCH_BROKEN = 5;
+
   public static final long MAGIC = 0x5353455247525056L;
   static final int MAGIC_OFFSET = 0;
   static final int STATE_OFFSET = MAGIC_OFFSET + Long.BYTES;
@@ -89,6 +94,7 @@ public final class LoadProgress implements AutoCloseable {
   static final int LAST_COMPLETION_OFFSET = VERIFIED_OFFSET + Long.BYTES;
   static final int GAP_POSITION_OFFSET = LAST_COMPLETION_OFFSET + Long.BYTES;
   static final int START_OFFSET = GAP_POSITION_OFFSET + Long.BYTES;
+  static final int DEVICE_ERRORS_OFFSET = START_OFFSET + Long.BYTES;
   static final int GAPS_OFFSET = 4096;
   static final int GAP_LENGTH = 32;
   static final int GAP_COUNT = 1024;
@@ -189,6 +195,15 @@ public final class LoadProgress implements AutoCloseable {
 
   public long errors() {
     return Mem.getLongAcquire(address + ERRORS_OFFSET);
+  }
+
+  /** Requests to the broken part of the disk that ended with an error, as they must. */
+  public long deviceErrors() {
+    return Mem.getLongAcquire(address + DEVICE_ERRORS_OFFSET);
+  }
+
+  void deviceErrors(final long count) {
+    Mem.putLongRelease(address + DEVICE_ERRORS_OFFSET, count);
   }
 
   public long verifiedBlocks() {

@@ -9,15 +9,18 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
  * @param ios requests completed
  * @param errors requests that ended with an error, blocks with wrong data, completions of requests
  *     that were not in flight
+ * @param deviceErrors requests to the broken part that ended with an error, as they must
  * @param verifiedBlocks blocks read and found right, counted each time
  * @param readBackBlocks blocks of the whole disk found right at the end
  * @param blockCount blocks of the disk
+ * @param takeovers latencies of the first requests after each kill: {@link TakeoverLatencies}
  * @param message the first thing that was wrong; empty when nothing was
  */
 record LoadResult(
     long ios,
     long bytes,
     long errors,
+    long deviceErrors,
     long verifiedBlocks,
     long overlappedBlocks,
     long readBackBlocks,
@@ -26,6 +29,7 @@ record LoadResult(
     long p99LatencyNs,
     long maxLatencyNs,
     long reconnects,
+    ObjectNode takeovers,
     String message) {
   boolean isSound() {
     return errors == 0 && readBackBlocks == blockCount && message.isEmpty();
@@ -37,6 +41,7 @@ record LoadResult(
         .put("ios", ios)
         .put("bytes", bytes)
         .put("errors", errors)
+        .put("deviceErrors", deviceErrors)
         .put("verifiedBlocks", verifiedBlocks)
         .put("overlappedBlocks", overlappedBlocks)
         .put("readBackBlocks", readBackBlocks)
@@ -46,6 +51,7 @@ record LoadResult(
         .put("maxLatencyNs", maxLatencyNs)
         .put("reconnects", reconnects)
         .put("sound", isSound())
-        .put("message", message);
+        .put("message", message)
+        .set("takeoverLatencyUs", takeovers);
   }
 }

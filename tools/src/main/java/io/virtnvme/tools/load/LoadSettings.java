@@ -10,6 +10,8 @@ import java.nio.file.Path;
  * @param socketPath socket of the disk
  * @param progressPath file of {@link LoadProgress}, made by the watcher
  * @param blockCount blocks of 4 KiB that the load uses, all zero at the start
+ * @param brokenBlock first block of a part where every request must fail, behind those that the
+ *     load uses otherwise; 0 for none
  * @param queueDepth requests kept in flight on each queue
  * @param queueCount queues
  * @param packed packed rings instead of split ones
@@ -28,6 +30,7 @@ public record LoadSettings(
     String socketPath,
     Path progressPath,
     int blockCount,
+    int brokenBlock,
     int queueDepth,
     int queueCount,
     boolean packed,

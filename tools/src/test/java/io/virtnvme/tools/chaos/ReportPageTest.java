@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.virtnvme.tools.page.Screenshot;
@@ -23,6 +24,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** The page from a campaign that never was: opened in a browser, it shows the gaps. */
 @Timeout(value = 3, unit = TimeUnit.MINUTES)
 class ReportPageTest {
+  private static final int KILLED_PID = 77;
   private static final int GAP_MS = 40;
   private static final int WIDTH = 1100;
   private static final int HEIGHT = 2600;
@@ -32,7 +34,22 @@ class ReportPageTest {
 
   @TempDir private Path folder;
 
+  private static ArrayNode recoveryOf(final int pid) {
+    final ArrayNode recoveries = JsonNodeFactory.instance.arrayNode();
+    recoveries
+        .addObject()
+        .put("number", 1)
+        .put("dead_pid", pid)
+        .put("successor_pid", pid + 1)
+        .put("cause", "died");
+    return recoveries;
+  }
+
   private static CampaignReport campaign(final String message) {
+    return campaign(message, recoveryOf(KILLED_PID));
+  }
+
+  private static CampaignReport campaign(final String message, final ArrayNode recoveries) {
     final Random random = new Random(1);
     final List<FaultResult> faults = new ArrayList<>();
     for (int i = 0; i < 9; i++) {
@@ -54,6 +71,9 @@ class ReportPageTest {
             .put("errors", message.isEmpty() ? 0 : 1)
             .put("sound", message.isEmpty())
             .put("message", message);
+    final Takeovers takeovers = new Takeovers();
+    takeovers.expect(KILLED_PID);
+    takeovers.add(recoveries);
     return new CampaignReport(
         new ChaosSettings(
             9, 4711, Path.of("/"), EnumSet.allOf(FaultKind.class), 32, 1000, null, 0, 1),
@@ -64,9 +84,7 @@ class ReportPageTest {
         faults,
         List.of(50_000L, 48_000L, 51_000L),
         Map.of(FaultKind.SHM_FULL, "no <mount> here"),
-        7,
-        6,
-        17);
+        takeovers);
   }
 
   @Test
@@ -90,6 +108,13 @@ class ReportPageTest {
     assertTrue(page.contains("FAULTS FOUND"));
     assertFalse(page.contains("nothing lost"));
     assertTrue(page.contains("block 7 &lt;b&gt; is wrong"));
+  }
+
+  @Test
+  void shouldNotCallACampaignSoundThatSawAFalseTakeover() {
+    final String page = ReportPage.render(campaign("", recoveryOf(KILLED_PID + 1)).toJson());
+    assertTrue(page.contains("FAULTS FOUND"));
+    assertTrue(page.contains("process 78, which no fault had ended"));
   }
 
   @Test

@@ -136,12 +136,31 @@ class BlockCheckerTest {
   }
 
   @Test
-  void shouldLeaveBlocksAloneWhoseWriteFailed() {
+  void shouldAcceptOldNewAndMixedAfterAWriteThatFailedAndNothingElse() {
+    write(7, 1);
     checker.beginWrite(7, 1, buffer);
     checker.failWrite(7, 1);
+    assertFalse(checker.isBusy(7, 1));
+    assertEquals(0, read(7, 1), "old");
+    Mem.copy(buffer, blockOnDisk(7), BLOCK / 2);
+    assertEquals(0, read(7, 1), "mixed");
+    Mem.copy(buffer, blockOnDisk(7), BLOCK);
+    assertEquals(0, read(7, 1), "new");
     Mem.fill(blockOnDisk(7), BLOCK, (byte) 0x55);
+    assertEquals(1, read(7, 1), "made up");
+  }
+
+  @Test
+  void shouldRejectWhatAFailedWriteLeftOnceALaterOneIsAcknowledged() {
+    write(7, 1);
+    checker.beginWrite(7, 1, buffer);
+    checker.failWrite(7, 1);
+    final long failed = Mem.allocate(BLOCK);
+    Mem.copy(buffer, failed, BLOCK);
+    write(7, 1);
     assertEquals(0, read(7, 1));
-    assertEquals(0, checker.verifiedBlocks());
-    assertTrue(checker.isBusy(7, 1));
+    Mem.copy(failed, blockOnDisk(7), BLOCK);
+    Mem.free(failed);
+    assertEquals(1, read(7, 1));
   }
 }

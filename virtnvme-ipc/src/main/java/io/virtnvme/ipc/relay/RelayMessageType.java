@@ -29,8 +29,8 @@ public enum RelayMessageType {
   /** Master to slave, id = bdev id: new length: block count (long). */
   BDEV_RESIZE(6),
   /**
-   * Slave to master, id = bdev id, answers BDEV_ADD, BDEV_REMOVE and BDEV_RESIZE (same sequence):
-   * errno (int, 0 = ok), text (string), block count (long).
+   * Slave to master, id = bdev id, answers BDEV_ADD, BDEV_REMOVE, BDEV_RESIZE and BDEV_LIMITS (same
+   * sequence): errno (int, 0 = ok), text (string), block count (long).
    */
   BDEV_RESULT(7),
   /**
@@ -106,7 +106,12 @@ public enum RelayMessageType {
    * Slave to master, id = session, since 2.1, answers NAMESPACES (same sequence): no request runs
    * on a namespace that is not in the list, and none will begin.
    */
-  NAMESPACES_SET(23);
+  NAMESPACES_SET(23),
+  /**
+   * Master to slave, id = bdev id, since 2.2: {@link BdevLimits}, in effect from now on. With a
+   * sequence other than 0, BDEV_RESULT answers it.
+   */
+  BDEV_LIMITS(24);
 
   private static final RelayMessageType[] BY_CODE = new RelayMessageType[32];
 

@@ -6,6 +6,7 @@ import io.virtnvme.master.rpc.BdevInfo;
 import io.virtnvme.master.rpc.BdevMethod;
 import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.IoStat;
+import io.virtnvme.master.rpc.LimitSpecs;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
@@ -36,8 +37,6 @@ final class BdevJson {
           "nvme_iov_md");
   private static final Set<String> READ_TYPES = Set.of("read", "flush");
   private static final Set<String> WRITE_TYPES = Set.of("write", "unmap", "write_zeroes");
-  private static final List<String> RATE_LIMITS =
-      List.of("rw_ios_per_sec", "rw_mbytes_per_sec", "r_mbytes_per_sec", "w_mbytes_per_sec");
   private static final List<String> PREFERENCES =
       List.of(
           "preferred_write_alignment",
@@ -60,7 +59,7 @@ final class BdevJson {
     PREFERENCES.forEach(name -> json.put(name, 0));
     json.put("uuid", spec.uuid().toString());
     final ObjectNode limits = json.putObject("assigned_rate_limits");
-    RATE_LIMITS.forEach(name -> limits.put(name, 0));
+    LimitSpecs.put(limits, spec.limits());
     json.put("claimed", bdev.claimed());
     if (bdev.claimed()) {
       json.put("claim_type", "exclusive_write");

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.node.BooleanNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.fasterxml.jackson.databind.node.TextNode;
+import io.virtnvme.ipc.relay.BdevLimits;
 import io.virtnvme.master.registry.DesiredState;
 import io.virtnvme.master.rpc.BdevInfo;
 import io.virtnvme.master.rpc.BdevKind;
@@ -14,13 +15,14 @@ import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.BdevSpecs;
 import io.virtnvme.master.rpc.ControlPlane;
 import io.virtnvme.master.rpc.IoStat;
+import io.virtnvme.master.rpc.LimitSpecs;
 import io.virtnvme.master.rpc.RpcException;
 import io.virtnvme.master.rpc.RpcMethods;
 import io.virtnvme.master.rpc.RpcParams;
 import java.util.List;
 import java.util.concurrent.CompletionStage;
 
-/** {@code bdev_*}: make, delete, resize and list bdevs, and their counters. */
+/** {@code bdev_*}: make, delete, resize, limit and list bdevs, and their counters. */
 public final class BdevMethods {
   private static final long MIB = 1024 * 1024;
   private static final long TICK_RATE_HZ = 1_000_000_000L;
@@ -53,6 +55,7 @@ public final class BdevMethods {
     methods.add("bdev_null_resize", List.of("name", "new_size"), this::resizeNull);
     methods.add(
         DesiredState.RESIZE_METHOD, List.of("name", "num_blocks", "new_size"), this::resize);
+    methods.add(LimitSpecs.METHOD, LimitSpecs.PARAMETERS, this::setLimits);
     methods.add("bdev_get_bdevs", List.of("name", "timeout"), this::getBdevs);
     methods.add(
         "bdev_get_iostat", List.of("names", "name", "per_channel", "reset_mode"), this::getIostat);
@@ -158,6 +161,16 @@ public final class BdevMethods {
         .resizeBdev(name, bdev.spec().kind(), numBlocks)
         .thenCompose(resized -> changes.append(DesiredState.RESIZE_METHOD, recorded))
         .thenApply(done -> BooleanNode.getTrue());
+  }
+
+  private CompletionStage<JsonNode> setLimits(final RpcParams params) {
+    final BdevSpec bdev = require(params.requireString("name")).spec();
+    final BdevLimits limits = LimitSpecs.parse(params, bdev.limits());
+    return controlPlane
+        .setLimits(bdev.name(), limits)
+        .thenCompose(
+            done -> changes.append(LimitSpecs.METHOD, LimitSpecs.toParams(bdev.name(), limits)))
+        .thenApply(recorded -> BooleanNode.getTrue());
   }
 
   private CompletionStage<JsonNode> getBdevs(final RpcParams params) {

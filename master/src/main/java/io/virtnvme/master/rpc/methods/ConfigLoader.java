@@ -6,11 +6,14 @@ import io.virtnvme.master.rpc.BdevInfo;
 import io.virtnvme.master.rpc.ControlPlane;
 import io.virtnvme.master.rpc.ControllerInfo;
 import io.virtnvme.master.rpc.ControllerSpecs;
+import io.virtnvme.master.rpc.LimitSpecs;
 import io.virtnvme.master.rpc.NvmfSpecs;
 import io.virtnvme.master.rpc.NvmfState;
 import io.virtnvme.master.rpc.NvmfSubsystem;
 import io.virtnvme.master.rpc.RpcMethods;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import org.slf4j.Logger;
@@ -47,18 +50,23 @@ public final class ConfigLoader {
       }
     }
     CompletionStage<Integer> made = CompletableFuture.completedFuture(0);
+    final Set<String> before = new HashSet<>();
+    controlPlane.bdevs().forEach(bdev -> before.add(bdev.spec().name()));
     for (final ConfigCall call : calls) {
-      made = made.thenCompose(count -> loadOne(call).thenApply(done -> count + (done ? 1 : 0)));
+      made =
+          made.thenCompose(
+              count -> loadOne(call, before).thenApply(done -> count + (done ? 1 : 0)));
     }
     return made;
   }
 
-  private CompletionStage<Boolean> loadOne(final ConfigCall call) {
+  private CompletionStage<Boolean> loadOne(final ConfigCall call, final Set<String> bdevsBefore) {
     if (!methods.isCallable(call.method())) {
       LOG.info("{}: a setting of SPDK's insides, skipped", call.where());
       return CompletableFuture.completedFuture(false);
     }
-    if (isThere(call)) {
+    final boolean isLimit = call.method().equals(LimitSpecs.METHOD);
+    if (isThere(call) || (isLimit && bdevsBefore.contains(call.objectName()))) {
       LOG.info("{}: '{}' is there already and stays as it is", call.where(), call.objectName());
       return CompletableFuture.completedFuture(false);
     }

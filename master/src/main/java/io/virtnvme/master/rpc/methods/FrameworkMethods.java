@@ -98,6 +98,7 @@ public final class FrameworkMethods {
         bdev.blockSize(),
         spec.kind() == BdevKind.URING ? 0 : bdev.numBlocks(),
         spec.filename(),
-        spec.readOnly());
+        spec.readOnly(),
+        spec.limits());
   }
 }

@@ -1,5 +1,6 @@
 package io.virtnvme.master.rpc.methods;
 
+import io.virtnvme.ipc.relay.BdevLimits;
 import io.virtnvme.master.rpc.BdevInfo;
 import io.virtnvme.master.rpc.BdevKind;
 import io.virtnvme.master.rpc.BdevSpec;
@@ -84,6 +85,25 @@ public final class FakeControlPlane implements ControlPlane {
             "");
     bdevs.put(name, resized);
     return CompletableFuture.completedFuture(resized);
+  }
+
+  @Override
+  public synchronized CompletionStage<Void> setLimits(final String name, final BdevLimits limits) {
+    final BdevInfo bdev = bdevs.get(name);
+    if (bdev == null) {
+      return failed(RpcException.ENODEV, "there is no such bdev: " + name);
+    }
+    bdevs.put(
+        name,
+        new BdevInfo(
+            bdev.spec().withLimits(limits),
+            bdev.blockSize(),
+            bdev.numBlocks(),
+            bdev.claimed(),
+            bdev.seat(),
+            bdev.state(),
+            bdev.reason()));
+    return CompletableFuture.completedFuture(null);
   }
 
   @Override

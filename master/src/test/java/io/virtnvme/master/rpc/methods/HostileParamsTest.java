@@ -27,6 +27,8 @@ final class HostileParamsTest {
           "names",
           "block_size",
           "num_blocks",
+          "rw_ios_per_sec",
+          "r_mbytes_per_sec",
           "uuid",
           "filename",
           "readonly",

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.virtnvme.ipc.relay.BdevLimits;
 import io.virtnvme.master.registry.ConfigException;
 import io.virtnvme.master.registry.ConfigReader;
 import io.virtnvme.master.registry.DesiredState;
@@ -210,6 +211,46 @@ final class RpcMethodsTest {
         refusal("virtnvme_bdev_resize", "{\"name\":\"m\",\"num_blocks\":9,\"new_size\":1}").code());
     final String saved = JsonText.line(call("framework_get_config", "{\"name\":\"bdev\"}"));
     assertTrue(saved.contains("\"num_blocks\":512") && saved.contains("\"num_blocks\":16"), saved);
+  }
+
+  @Test
+  void shouldSetLimitsAndKeepThem() {
+    call("bdev_null_create", "{\"name\":\"n\",\"num_blocks\":8,\"block_size\":512}");
+    assertTrue(
+        call(
+                "bdev_set_qos_limit",
+                "{\"name\":\"n\",\"rw_ios_per_sec\":20000,\"w_mbytes_per_sec\":10}")
+            .asBoolean());
+    call("bdev_set_qos_limit", "{\"name\":\"n\",\"rw_ios_per_sec\":0,\"r_mbytes_per_sec\":30}");
+    final JsonNode limits =
+        call("bdev_get_bdevs", "{\"name\":\"n\"}").path(0).path("assigned_rate_limits");
+    assertEquals(
+        "{\"rw_ios_per_sec\":0,\"rw_mbytes_per_sec\":0,\"r_mbytes_per_sec\":30,"
+            + "\"w_mbytes_per_sec\":10}",
+        JsonText.line(limits));
+    assertEquals(new BdevLimits(0, 0, 30, 10), desired.bdevs().get(0).limits());
+    final String saved = JsonText.line(call("framework_get_config", "{\"name\":\"bdev\"}"));
+    assertTrue(saved.contains("bdev_set_qos_limit") && saved.contains("\"r_mbytes_per_sec\":30"));
+    call("bdev_set_qos_limit", "{\"name\":\"n\",\"r_mbytes_per_sec\":0,\"w_mbytes_per_sec\":0}");
+    assertFalse(JsonText.line(call("framework_get_config", "{\"name\":\"bdev\"}")).contains("qos"));
+  }
+
+  @Test
+  void shouldRefuseLimitsThatMakeNoSense() {
+    call("bdev_null_create", "{\"name\":\"n\",\"num_blocks\":8,\"block_size\":512}");
+    for (final String bad :
+        List.of(
+            "{\"name\":\"n\"}",
+            "{\"name\":\"n\",\"rw_ios_per_sec\":-1}",
+            "{\"name\":\"n\",\"rw_ios_per_sec\":1000000001}",
+            "{\"name\":\"n\",\"rw_ios_per_sec\":\"many\"}",
+            "{\"name\":\"n\",\"ios\":1}")) {
+      assertEquals(RpcException.INVALID_PARAMS, refusal("bdev_set_qos_limit", bad).code(), bad);
+    }
+    assertEquals(
+        RpcException.ENODEV,
+        refusal("bdev_set_qos_limit", "{\"name\":\"x\",\"rw_ios_per_sec\":1}").code());
+    assertEquals(BdevLimits.NONE, desired.bdevs().get(0).limits());
   }
 
   @Test

@@ -1,14 +1,14 @@
-package io.virtnvme.chaos;
+package io.virtnvme.tools.chaos;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
+import io.virtnvme.tools.CommandFailedException;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.concurrent.TimeUnit;
 
-/** A block device over a file. */
-final class LoopDevice implements AutoCloseable {
+/** A block device over a file. Any thread. */
+public final class LoopDevice implements AutoCloseable {
   private final String path;
 
   private LoopDevice(final String path) {
@@ -16,25 +16,26 @@ final class LoopDevice implements AutoCloseable {
   }
 
   /** Why there can be none here; empty when there can. */
-  static String obstacle() {
+  public static String obstacle() {
     return "root".equals(System.getProperty("user.name")) ? "" : "loop devices need root";
   }
 
   /** Over a file, past the page cache where the file's system lets it. */
-  static LoopDevice over(final Path file) {
+  public static LoopDevice over(final Path file) {
     final String device = run("losetup", "--find", "--show", "--direct-io=on", file.toString());
     if (!device.startsWith("/dev/")) {
-      throw new AssertionError("no loop device: " + device);
+      throw new CommandFailedException("no loop device: " + device);
     }
     return new LoopDevice(device);
   }
 
-  String path() {
+  /** Where it is, {@code /dev/loop0}. */
+  public String path() {
     return path;
   }
 
   /** Major and minor number as the kernel writes them, {@code 7:0}. */
-  String number() {
+  public String number() {
     return run("lsblk", "--nodeps", "--noheadings", "--output", "MAJ:MIN", path);
   }
 
@@ -44,17 +45,17 @@ final class LoopDevice implements AutoCloseable {
       try {
         final String output = new String(process.getInputStream().readAllBytes(), UTF_8).strip();
         if (!process.waitFor(10, TimeUnit.SECONDS)) {
-          throw new AssertionError(command[0] + " does not end");
+          throw new CommandFailedException(command[0] + " does not end");
         }
         return output;
       } finally {
         process.destroyForcibly();
       }
     } catch (final IOException e) {
-      throw new UncheckedIOException(e);
+      throw new CommandFailedException("cannot run " + command[0] + ": " + e.getMessage(), e);
     } catch (final InterruptedException e) {
       Thread.currentThread().interrupt();
-      throw new AssertionError("interrupted while waiting for " + command[0], e);
+      throw new CommandFailedException("interrupted while waiting for " + command[0], e);
     }
   }
 

@@ -1,4 +1,4 @@
-package io.virtnvme.chaos;
+package io.virtnvme.tools.chaos;
 
 import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.ipc.sys.Memfd;
@@ -7,9 +7,9 @@ import java.nio.file.Path;
 
 /**
  * A block device whose second half is broken: reads and writes there end with EIO. The memory below
- * it was cut in half, and may not grow again.
+ * it was cut in half, and may not grow again. Any thread.
  */
-final class BadDisk implements AutoCloseable {
+public final class BadDisk implements AutoCloseable {
   private final int memfd;
   private final LoopDevice device;
 
@@ -23,7 +23,7 @@ final class BadDisk implements AutoCloseable {
    *
    * @param goodBytes length of the good half, and of the bad one
    */
-  static BadDisk of(final long goodBytes) {
+  public static BadDisk of(final long goodBytes) {
     final int memfd = Memfd.create("bad-disk", 2 * goodBytes);
     final LoopDevice device =
         LoopDevice.over(Path.of("/proc/" + Processes.currentPid() + "/fd/" + memfd));
@@ -32,7 +32,8 @@ final class BadDisk implements AutoCloseable {
     return new BadDisk(memfd, device);
   }
 
-  String device() {
+  /** Path of the block device. */
+  public String device() {
     return device.path();
   }
 
