@@ -50,6 +50,7 @@ final class RunDirectory implements AutoCloseable {
     final int lockFd = lock(path.resolve("lock"));
     try {
       makeDirectory(path.resolve("vhost"), "rwxr-x---");
+      makeDirectory(path.resolve("virtnvme"), "rwx------");
       makeDirectory(path.resolve("log"), "rwx------");
       final SegmentDirectory segments = SegmentDirectory.of(instance(path.resolve("instance")));
       cleanAfterBoot(path.resolve("boot"), segments);

@@ -37,6 +37,7 @@ import picocli.CommandLine.ParseResult;
       UpCommand.class,
       RpcCommand.class,
       StatusCommand.class,
+      ReadCommand.class,
       UpgradeCommand.class,
       VersionCommand.class,
       HelpCommand.class,

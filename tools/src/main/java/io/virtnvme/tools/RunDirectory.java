@@ -41,6 +41,11 @@ public final class RunDirectory {
     return path().resolve("vhost").resolve(controller);
   }
 
+  /** The socket of a VirtNvme endpoint, for a secondary. */
+  Path qpairSocket(final String endpoint) {
+    return path().resolve("virtnvme").resolve(endpoint);
+  }
+
   /**
    * Connects to the master.
    *

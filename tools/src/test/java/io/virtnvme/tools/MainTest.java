@@ -27,7 +27,7 @@ class MainTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"demo", "bench", "up", "rpc", "status", "version"})
+  @ValueSource(strings = {"demo", "bench", "up", "rpc", "status", "read", "version"})
   void shouldExplainEachCommand(final String command) {
     assertEquals(0, run(command, "--help"));
     assertTrue(out.toString().contains("Usage: virtnvme " + command), out.toString());
@@ -54,6 +54,10 @@ class MainTest {
     assertEquals(2, run("demo", "--kills", "-1"));
     assertEquals(2, run("demo", "--bdev", "tape"));
     assertEquals(2, run("rpc"));
+    assertEquals(2, run("read"));
+    assertEquals(2, run("read", "backup", "--offset", "-1"));
+    assertEquals(2, run("read", "backup", "--chunk", "5000"));
+    assertEquals(2, run("read", "backup", "--json"));
     assertEquals(2, run("rpc", "--run-dir", folder.toString(), "bdev_get_bdevs", "{not json"));
     assertEquals(2, run("up", "--run-dir", folder.toString(), "--cores", "1-x"));
   }
@@ -62,6 +66,13 @@ class MainTest {
   void shouldFailWithAReasonWhenNoMasterIsThere() {
     assertEquals(1, run("rpc", "--run-dir", folder.toString(), "bdev_get_bdevs"));
     assertTrue(err.toString().contains("rpc.sock"), err.toString());
+    assertFalse(err.toString().contains("\tat "), err.toString());
+  }
+
+  @Test
+  void shouldFailWithAReasonWhenNoEndpointIsThere() {
+    assertEquals(1, run("read", "--run-dir", folder.toString(), "backup"));
+    assertTrue(err.toString().contains("virtnvme/backup"), err.toString());
     assertFalse(err.toString().contains("\tat "), err.toString());
   }
 

@@ -54,6 +54,7 @@ enum Layer {
           "MasterLinkTest",
           "SessionsTest",
           "ReactorTest");
+  private static final List<String> QPAIRS = List.of("QpairAgentTest");
   private static final List<String> MASTER =
       List.of("ReplyRecoveryTest", "RelayTest", "MasterTakeoverTest");
   private static final List<String> SEGMENTS = List.of("SegmentTest");
@@ -93,7 +94,7 @@ enum Layer {
   /** Which simulations run the changed file, as {@code SimulationMain} names them. */
   static List<String> frontEnds(final Mutation mutation) {
     final String file = mutation.file();
-    if (file.startsWith("master/") || file.contains("/ipc/sys/")) {
+    if (file.startsWith("master/") || file.contains("/ipc/sys/") || file.contains("/qpair/")) {
       return List.of();
     }
     final String type = mutation.className().substring(mutation.className().lastIndexOf('.') + 1);
@@ -119,6 +120,9 @@ enum Layer {
     }
     if (file.contains("/slave/nvme/") || file.endsWith("/reactor/ReactorQueues.java")) {
       return List.of(CONTROLLERS);
+    }
+    if (file.contains("/slave/qpair/")) {
+      return List.of(QPAIRS);
     }
     if (file.startsWith("slave/")) {
       return file.contains("/slave/reactor/") ? List.of(SESSIONS, CONTROLLERS) : List.of(SESSIONS);

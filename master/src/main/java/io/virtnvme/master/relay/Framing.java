@@ -6,11 +6,13 @@ import io.virtnvme.ipc.relay.SessionDescription.Protocol;
  * Where the messages of a front-end's protocol end: all that the master knows of it.
  *
  * <p>vhost-user: a header of 12 bytes, 32 bits at 8 say how long the payload is. vfio-user: a
- * header of 16 bytes, 32 bits at 4 say how long the message is, header included.
+ * header of 16 bytes, 32 bits at 4 say how long the message is, header included; VirtNvme: the
+ * same, and no descriptors.
  */
 enum Framing {
   VHOST_USER(12, 8, false, 32),
-  VFIO_USER(16, 4, true, 32);
+  VFIO_USER(16, 4, true, 32),
+  VIRTNVME(16, 4, true, 0);
 
   /** More than any message of either specification, and what a slave's message has room for. */
   static final int MESSAGE_LENGTH_MAX = 64 * 1024;
@@ -35,6 +37,7 @@ enum Framing {
     return switch (protocol) {
       case VHOST_USER_BLK -> VHOST_USER;
       case VFIO_USER_NVME -> VFIO_USER;
+      case VIRTNVME -> VIRTNVME;
     };
   }
 

@@ -10,8 +10,12 @@ public final class ControllerSpecs {
   /** The name of the create method. */
   public static final String CREATE_METHOD = "vhost_create_blk_controller";
 
-  /** The only transport there is. */
-  public static final String TRANSPORT = "vhost_user_blk";
+  /** What is spoken when nothing is said. */
+  public static final String TRANSPORT = BlkTransport.VHOST_USER_BLK.word();
+
+  /** All transports. */
+  public static final List<String> TRANSPORTS =
+      List.of(BlkTransport.VHOST_USER_BLK.word(), BlkTransport.VIRTNVME.word());
 
   /** The parameters that the create method takes; {@code num_queues} is ours. */
   public static final List<String> PARAMETERS =
@@ -28,14 +32,16 @@ public final class ControllerSpecs {
    * @throws RpcException when a parameter is missing or cannot be satisfied
    */
   public static BlkControllerSpec parse(final RpcParams params) {
-    params.optionalWord("transport", List.of(TRANSPORT), TRANSPORT);
+    final BlkTransport transport =
+        BlkTransport.of(params.optionalWord("transport", TRANSPORTS, TRANSPORT));
     return new BlkControllerSpec(
         params.requireName("ctrlr"),
         params.requireString("dev_name"),
         params.has("cpumask") ? cpumask(params) : "",
         params.optionalBoolean("readonly", false),
         params.optionalBoolean("packed_ring", false),
-        params.optionalInt("num_queues", 0, NUM_QUEUES_MAX, 0));
+        params.optionalInt("num_queues", 0, NUM_QUEUES_MAX, 0),
+        transport);
   }
 
   /** The parameters of a create call that makes this controller again. */
@@ -51,7 +57,7 @@ public final class ControllerSpecs {
     if (spec.numQueues() != 0) {
       params.put("num_queues", spec.numQueues());
     }
-    params.put("transport", TRANSPORT);
+    params.put("transport", spec.transport().word());
     return params;
   }
 

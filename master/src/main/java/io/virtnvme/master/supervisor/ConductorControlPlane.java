@@ -347,7 +347,7 @@ public final class ConductorControlPlane implements ControlPlane {
     }
     return new ControllerInfo(
         controller.spec(),
-        supervisor.controllers().socketPath(controller.spec().ctrlr()).toString(),
+        supervisor.controllers().socketPath(controller.spec()).toString(),
         controller.seat(),
         pinned(supervisor.seats().seat(controller.seat()).cores()),
         sessions);

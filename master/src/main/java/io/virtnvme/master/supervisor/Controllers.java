@@ -1,12 +1,16 @@
 package io.virtnvme.master.supervisor;
 
 import io.virtnvme.ipc.relay.SessionDescription;
+import io.virtnvme.ipc.sys.Fds;
+import io.virtnvme.ipc.sys.Processes;
+import io.virtnvme.ipc.sys.UnixSocket;
 import io.virtnvme.master.relay.DescriptorStore;
 import io.virtnvme.master.relay.EventLoop;
 import io.virtnvme.master.relay.FrontEndSession;
 import io.virtnvme.master.relay.Listener;
 import io.virtnvme.master.relay.Relay;
 import io.virtnvme.master.rpc.BlkControllerSpec;
+import io.virtnvme.master.rpc.BlkTransport;
 import io.virtnvme.master.rpc.RpcException;
 import java.io.IOException;
 import java.math.BigInteger;
@@ -19,7 +23,9 @@ import java.util.function.Predicate;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** The vhost-user-blk controllers: a listening socket each. Conductor thread. */
+/**
+ * The block controllers, for guests and for secondaries: a listening socket each. Conductor thread.
+ */
 final class Controllers {
   private static final Logger LOG = LoggerFactory.getLogger(Controllers.class);
   private static final int QUEUE_COUNT_DEFAULT = 16;
@@ -60,8 +66,8 @@ final class Controllers {
     return byName.values();
   }
 
-  Path socketPath(final String ctrlr) {
-    return directory.resolve(ctrlr);
+  Path socketPath(final BlkControllerSpec spec) {
+    return directory.resolveSibling(spec.transport().directory()).resolve(spec.ctrlr());
   }
 
   boolean isExported(final String bdevName) {
@@ -75,7 +81,7 @@ final class Controllers {
           RpcException.EEXIST,
           "there is a controller " + spec.ctrlr() + " already; delete it or choose another name");
     }
-    final Path path = socketPath(spec.ctrlr());
+    final Path path = socketPath(spec);
     if (!Listener.fits(path)) {
       throw new RpcException(
           RpcException.EINVAL,
@@ -164,9 +170,20 @@ final class Controllers {
   private void onConnected(final String ctrlr, final int fd) {
     final Controller controller = byName.get(ctrlr);
     final BlkControllerSpec spec = controller.spec();
+    final boolean secondary = spec.transport() == BlkTransport.VIRTNVME;
+    if (secondary && !isTrusted(UnixSocket.peerUid(fd))) {
+      LOG.warn(
+          "controller {}: a process of user {} may not attach; only root and the master's user may",
+          ctrlr,
+          UnixSocket.peerUid(fd));
+      Fds.close(fd);
+      return;
+    }
     relay.open(
         new SessionDescription(
-            SessionDescription.Protocol.VHOST_USER_BLK,
+            secondary
+                ? SessionDescription.Protocol.VIRTNVME
+                : SessionDescription.Protocol.VHOST_USER_BLK,
             ctrlr,
             controller.seat(),
             controller.bdevId(),
@@ -174,6 +191,11 @@ final class Controllers {
             spec.readOnly() || bdevs.require(spec.devName(), null).spec().readOnly(),
             spec.packedRing()),
         fd);
+  }
+
+  /** A secondary reads the whole disk, behind the back of the guest: no group may be enough. */
+  private static boolean isTrusted(final int uid) {
+    return uid == 0 || uid == Processes.currentUid();
   }
 
   void delete(final String ctrlr) {

@@ -11,6 +11,8 @@ import io.virtnvme.ipc.segment.SegmentDirectory;
 import io.virtnvme.ipc.segment.SessionSegment;
 import io.virtnvme.ipc.sys.FdMessage;
 import io.virtnvme.ipc.sys.Fds;
+import io.virtnvme.slave.bdev.Bdev;
+import io.virtnvme.slave.qpair.QpairSession;
 import io.virtnvme.slave.reactor.PreparedSession;
 import io.virtnvme.slave.reactor.Seat;
 import io.virtnvme.slave.session.Answer;
@@ -152,17 +154,28 @@ final class Sessions {
   private FrontEndDevice makeSession(
       final long id, final SessionDescription description, final SessionSegment segment) {
     return switch (description.protocol()) {
-      case VHOST_USER_BLK -> {
-        final Volumes.Volume volume = volumes.get(description.bdevId());
-        if (volume == null) {
-          throw new SessionException("its bdev is not open here: bdev id=" + description.bdevId());
-        }
-        yield new VhostUserSession(
-            id, description, segment, volume.bdev(), () -> rings(description.seat()));
-      }
+      case VHOST_USER_BLK ->
+          new VhostUserSession(
+              id, description, segment, disk(description), () -> rings(description.seat()));
+      case VIRTNVME ->
+          new QpairSession(
+              id,
+              description,
+              segment,
+              segments,
+              disk(description),
+              () -> rings(description.seat()));
       case VFIO_USER_NVME ->
           new VfioUserSession(id, description, segment, nvmeDevices.apply(description.seat()));
     };
+  }
+
+  private Bdev disk(final SessionDescription description) {
+    final Volumes.Volume volume = volumes.get(description.bdevId());
+    if (volume == null) {
+      throw new SessionException("its bdev is not open here: bdev id=" + description.bdevId());
+    }
+    return volume.bdev();
   }
 
   private RingHost rings(final int seatId) {

@@ -8,6 +8,7 @@ import io.virtnvme.journal.PackedInflightDescriptor;
 import io.virtnvme.journal.SplitInflightDescriptor;
 import io.virtnvme.slave.nvme.ControllerAreaDescriptor;
 import io.virtnvme.slave.nvme.ControllerImage;
+import io.virtnvme.slave.qpair.QpairRecord;
 import io.virtnvme.slave.session.SessionRecord;
 import io.virtnvme.slave.vfio.VfioRecord;
 import java.util.List;
@@ -23,6 +24,7 @@ public final class SlaveFormats {
             List.of(
                 new FormatVersion("session-record", SessionRecord.VERSION, 0),
                 new FormatVersion("vfio-session-record", VfioRecord.VERSION, 0),
+                new FormatVersion("virtnvme-session-record", QpairRecord.VERSION, 0),
                 new FormatVersion("inflight-split", SplitInflightDescriptor.VERSION, 0),
                 new FormatVersion("inflight-packed", PackedInflightDescriptor.VERSION, 0),
                 new FormatVersion("nvme-controller-area", ControllerAreaDescriptor.VERSION, 0),

@@ -1,9 +1,9 @@
 package io.virtnvme.slave.reactor;
 
+import io.virtnvme.slave.ring.RingSetup;
 import io.virtnvme.slave.session.RingHost;
 import io.virtnvme.slave.virtqueue.DirtyLog;
 import io.virtnvme.slave.virtqueue.GuestMemory;
-import io.virtnvme.slave.virtqueue.QueueSetup;
 import io.virtnvme.slave.virtqueue.VirtqueueRing;
 import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -62,7 +62,7 @@ final class ReactorRings implements RingHost {
   }
 
   @Override
-  public void start(final QueueSetup setup) {
+  public void start(final RingSetup setup) {
     final Reactor reactor = reactor(setup.sessionId(), setup.queueIndex());
     reactor.execute(
         () -> {

@@ -1,8 +1,8 @@
 package io.virtnvme.slave.session;
 
+import io.virtnvme.slave.ring.RingSetup;
 import io.virtnvme.slave.virtqueue.DirtyLog;
 import io.virtnvme.slave.virtqueue.GuestMemory;
-import io.virtnvme.slave.virtqueue.QueueSetup;
 
 /**
  * Where a session's rings run: the reactors, as the control thread sees them. Every call returns at
@@ -16,7 +16,7 @@ public interface RingHost {
   RingHost NONE =
       new RingHost() {
         @Override
-        public void start(final QueueSetup setup) {}
+        public void start(final RingSetup setup) {}
 
         @Override
         public void stop(final long sessionId, final int queueIndex, final Stopped whenStopped) {
@@ -58,7 +58,7 @@ public interface RingHost {
    * Starts a ring, or resumes it from its journal when that is not new. A failure fails the
    * session.
    */
-  void start(QueueSetup setup);
+  void start(RingSetup setup);
 
   /**
    * Stops fetching, lets running requests end and complete, then calls back. A ring that does not

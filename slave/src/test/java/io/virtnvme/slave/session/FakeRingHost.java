@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 
 import io.virtnvme.ipc.memory.Mem;
+import io.virtnvme.slave.ring.RingSetup;
 import io.virtnvme.slave.virtqueue.DirtyLog;
 import io.virtnvme.slave.virtqueue.GuestMemory;
 import io.virtnvme.slave.virtqueue.QueueSetup;
@@ -30,7 +31,8 @@ final class FakeRingHost implements RingHost {
   private final Deque<Runnable> callbacks = new ArrayDeque<>();
 
   @Override
-  public void start(final QueueSetup setup) {
+  public void start(final RingSetup given) {
+    final QueueSetup setup = (QueueSetup) given;
     assertUsable(setup);
     assertNull(running.put(setup.queueIndex(), setup), "started twice");
     calls.add("start " + setup.queueIndex());

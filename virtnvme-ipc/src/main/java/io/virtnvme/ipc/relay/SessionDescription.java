@@ -27,7 +27,9 @@ public record SessionDescription(
   public enum Protocol {
     VHOST_USER_BLK(1),
     /** Since relay 2.1; followed by a {@link NvmeDescription}. */
-    VFIO_USER_NVME(2);
+    VFIO_USER_NVME(2),
+    /** Since relay 2.2. */
+    VIRTNVME(3);
 
     private final int code;
 

@@ -34,7 +34,8 @@ public final class SegmentHeader {
 
   private SegmentHeader() {}
 
-  static void write(
+  /** Makes the header of a zeroed segment; the last store before it is shown to anybody. */
+  public static void write(
       final long address,
       final SegmentKind kind,
       final long lengthBytes,
@@ -68,6 +69,29 @@ public final class SegmentHeader {
       final long lengthBytes,
       final BootId bootId,
       final long instanceId) {
+    final String problem = formatProblem(address, kind, lengthBytes);
+    if (problem != null) {
+      return problem;
+    }
+    final BootId found =
+        new BootId(
+            Mem.getLong(address + BOOT_ID_HIGH_OFFSET), Mem.getLong(address + BOOT_ID_LOW_OFFSET));
+    if (!found.equals(bootId)) {
+      return "written before the host was booted: boot id found=" + found + " current=" + bootId;
+    }
+    final long instance = Mem.getLong(address + INSTANCE_ID_OFFSET);
+    if (instance != instanceId) {
+      return "belongs to another instance: found="
+          + Long.toHexString(instance)
+          + " expected="
+          + Long.toHexString(instanceId);
+    }
+    return null;
+  }
+
+  /** The same for who was handed the segment and knows nothing of boot and instance. */
+  public static String formatProblem(
+      final long address, final SegmentKind kind, final long lengthBytes) {
     final long magic = Mem.getLongAcquire(address + MAGIC_OFFSET);
     if (magic != MAGIC) {
       return "no segment of virtnvme, or one whose creator died: magic=0x"
@@ -91,19 +115,6 @@ public final class SegmentHeader {
     // A mem disk grows at its end; killed while it does, the file is longer than its header says.
     if (kind == SegmentKind.MEM_DISK ? length > lengthBytes : length != lengthBytes) {
       return "length in header differs from the file's: header=" + length + " file=" + lengthBytes;
-    }
-    final BootId found =
-        new BootId(
-            Mem.getLong(address + BOOT_ID_HIGH_OFFSET), Mem.getLong(address + BOOT_ID_LOW_OFFSET));
-    if (!found.equals(bootId)) {
-      return "written before the host was booted: boot id found=" + found + " current=" + bootId;
-    }
-    final long instance = Mem.getLong(address + INSTANCE_ID_OFFSET);
-    if (instance != instanceId) {
-      return "belongs to another instance: found="
-          + Long.toHexString(instance)
-          + " expected="
-          + Long.toHexString(instanceId);
     }
     return null;
   }

@@ -4,7 +4,9 @@ package io.virtnvme.ipc.segment;
 public enum SegmentKind {
   SEAT(1, 1, 1),
   SESSION(2, 1, 1),
-  MEM_DISK(3, 1, 0);
+  MEM_DISK(3, 1, 0),
+  /** A memfd, see {@link io.virtnvme.ipc.qpair.QpairSegment}. */
+  QPAIR(4, 1, 0);
 
   private final int code;
   private final int majorVersion;

@@ -102,6 +102,8 @@ final class Libc {
 
   static native int getpid();
 
+  static native int geteuid();
+
   static native int execve(String path, long argumentsAddress, long environmentAddress);
 
   static native int waitpid(int pid, long statusAddress, int options);

@@ -78,6 +78,11 @@ public final class Processes {
     return Libc.getpid();
   }
 
+  /** Effective user id of this process. */
+  public static int currentUid() {
+    return Libc.geteuid();
+  }
+
   /**
    * Gives native memory that was freed, by the JIT compiler above all, back to the kernel: each
    * touched page makes the death of the process slower, and a successor may be waiting for it.

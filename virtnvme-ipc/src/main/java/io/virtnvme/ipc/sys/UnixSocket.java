@@ -114,11 +114,20 @@ public final class UnixSocket {
 
   /** Process id of the peer at the time it connected. */
   public static int peerPid(final int fd) {
+    return peerCredential(fd, 0);
+  }
+
+  /** Effective user id of the peer at the time it connected. */
+  public static int peerUid(final int fd) {
+    return peerCredential(fd, Integer.BYTES);
+  }
+
+  private static int peerCredential(final int fd, final int offset) {
     final long value = Mem.allocate(24);
     try {
       Mem.putInt(value + 16, 12);
       Sys.check(Libc.getsockopt(fd, SOL_SOCKET, SO_PEERCRED, value, value + 16), "SO_PEERCRED");
-      return Mem.getInt(value);
+      return Mem.getInt(value + offset);
     } finally {
       Mem.free(value);
     }

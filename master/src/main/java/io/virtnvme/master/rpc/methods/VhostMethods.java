@@ -49,7 +49,8 @@ public final class VhostMethods {
             asked.cpumask(),
             asked.readOnly(),
             asked.packedRing(),
-            asked.numQueues());
+            asked.numQueues(),
+            asked.transport());
     return asVhostError(controlPlane.createBlkController(spec))
         .thenCompose(
             made -> changes.append(ControllerSpecs.CREATE_METHOD, ControllerSpecs.toParams(spec)))
@@ -113,7 +114,7 @@ public final class VhostMethods {
         .putObject("block")
         .put("readonly", spec.readOnly())
         .put("bdev", spec.devName())
-        .put("transport", ControllerSpecs.TRANSPORT)
+        .put("transport", spec.transport().word())
         .put("packed_ring", spec.packedRing())
         .put("seat", controller.seat());
     return json;
@@ -128,9 +129,13 @@ public final class VhostMethods {
   }
 
   private CompletionStage<JsonNode> getTransports(final RpcParams params) {
-    params.optionalWord("name", List.of(ControllerSpecs.TRANSPORT), ControllerSpecs.TRANSPORT);
+    final String name = params.optionalWord("name", ControllerSpecs.TRANSPORTS, null);
     final ArrayNode answer = JsonNodeFactory.instance.arrayNode();
-    answer.addObject().put("name", ControllerSpecs.TRANSPORT);
+    for (final String transport : ControllerSpecs.TRANSPORTS) {
+      if (name == null || name.equals(transport)) {
+        answer.addObject().put("name", transport);
+      }
+    }
     return RpcMethods.answer(answer);
   }
 }
