@@ -23,11 +23,13 @@ import java.util.SplittableRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.zip.CRC32C;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
 
 /** {@code virtnvme read}: the volume of a real pair as a stream and as checksums. */
+@Tag("once")
 class QpairReadTest {
   private static final int BLOCK_COUNT = 2000;
   private static final int VOLUME_BYTES = BLOCK_COUNT * QpairLoad.BLOCK_BYTES;

@@ -20,12 +20,14 @@ import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Secondary processes at a volume of a real pair. */
+@Tag("once")
 class QpairTest {
   private static final int BLOCK_COUNT = 4096;
   private static final int BLOCK_BYTES = QpairLoad.BLOCK_BYTES;
