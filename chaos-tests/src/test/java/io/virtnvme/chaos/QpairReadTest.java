@@ -12,6 +12,8 @@ import io.virtnvme.ipc.qpair.QpairClient;
 import io.virtnvme.ipc.qpair.QpairRequest;
 import io.virtnvme.ipc.sys.Processes;
 import io.virtnvme.tools.Main;
+import io.virtnvme.tools.chaos.BadDisk;
+import io.virtnvme.tools.chaos.LoopDevice;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -22,6 +24,7 @@ import java.util.List;
 import java.util.SplittableRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.zip.CRC32C;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -48,19 +51,8 @@ class QpairReadTest {
     err = folder.resolve("err");
     pair = pairs.start(PairOptions.usual());
     pair.createMemDisk("disk", BLOCK_COUNT);
-    for (final String name : List.of("rw", "ro")) {
-      pair.call(
-          "vhost_create_blk_controller",
-          Json.of(
-              "ctrlr",
-              name,
-              "dev_name",
-              "disk",
-              "readonly",
-              name.equals("ro"),
-              "transport",
-              "virtnvme"));
-    }
+    createEndpoint("rw", "disk", false);
+    createEndpoint("ro", "disk", true);
     new SplittableRandom(11).nextBytes(data);
     try (QpairClient client = QpairLoad.attach(pair.path().resolve("virtnvme/rw"), true)) {
       for (int block = 0; block < BLOCK_COUNT; block++) {
@@ -69,6 +61,12 @@ class QpairReadTest {
         client.run(QpairRequest.WRITE, 0, block, 1, 0, QpairLoad.LIMIT_NS);
       }
     }
+  }
+
+  private void createEndpoint(final String name, final String disk, final boolean readOnly) {
+    pair.call(
+        "vhost_create_blk_controller",
+        Json.of("ctrlr", name, "dev_name", disk, "readonly", readOnly, "transport", "virtnvme"));
   }
 
   private Process start(final Path out, final String... arguments) throws IOException {
@@ -151,6 +149,36 @@ class QpairReadTest {
       at = end;
     }
     assertEquals(offset + length, at);
+  }
+
+  @Test
+  void shouldGoOnBehindWhatCannotBeReadAndLeaveNoPartOfACopy() throws Exception {
+    Assumptions.assumeTrue(LoopDevice.obstacle().isEmpty(), LoopDevice.obstacle());
+    final BadDisk disk = pairs.add(BadDisk.of(4L * CHUNK_BYTES));
+    pair.call(
+        "bdev_uring_create",
+        Json.of("name", "bad", "filename", disk.device(), "block_size", QpairLoad.BLOCK_BYTES));
+    createEndpoint("bad", "bad", true);
+    final Path out = folder.resolve("out");
+    final String chunk = "" + CHUNK_BYTES;
+    assertEquals(1, run(out, "bad", "--checksum", "--json", "--chunk", chunk), () -> said());
+    final JsonNode report = new ObjectMapper().readTree(out.toFile());
+    assertEquals(4, report.path("failed_chunks").asInt(), report::toString);
+    assertTrue(report.path("crc32c").isNull(), report::toString);
+    assertEquals(8, report.path("chunks").size(), report::toString);
+    for (int i = 0; i < 8; i++) {
+      final JsonNode read = report.path("chunks").path(i);
+      assertEquals(
+          i < 4 ? sum(new byte[CHUNK_BYTES], 0, CHUNK_BYTES) : "",
+          read.path("crc32c").asText(),
+          report::toString);
+      assertEquals(i >= 4, read.path("error").asText().contains("EIO"), report::toString);
+    }
+
+    final Path copy = folder.resolve("copy");
+    assertEquals(1, run(out, "bad", "--out", copy.toString(), "--chunk", chunk), () -> said());
+    assertTrue(said().contains("offset=" + 4 * CHUNK_BYTES), () -> said());
+    assertFalse(Files.exists(copy), "what looks like a copy is left");
   }
 
   @Test
