@@ -21,6 +21,7 @@ import io.virtnvme.slave.session.MappedArea;
 import io.virtnvme.slave.session.RingHost;
 import io.virtnvme.slave.session.SessionException;
 import io.virtnvme.slave.session.SlotTable;
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
 import java.util.function.Supplier;
@@ -139,7 +140,7 @@ public final class QpairSession implements FrontEndDevice {
       segment = null;
       journal = null;
     }
-    SlotTable.close(java.util.Arrays.stream(fds).filter(fd -> fd >= 0).toArray());
+    SlotTable.close(Arrays.stream(fds).filter(fd -> fd >= 0).toArray());
     fds = SlotTable.empty(SLOT_COUNT);
     record = null;
   }

@@ -28,7 +28,7 @@ public record SessionDescription(
     VHOST_USER_BLK(1),
     /** Since relay 2.1; followed by a {@link NvmeDescription}. */
     VFIO_USER_NVME(2),
-    /** Since relay 2.2. */
+    /** Since relay 2.3. */
     VIRTNVME(3);
 
     private final int code;
