@@ -7,10 +7,11 @@ import io.virtnvme.journal.NvmeSqJournal;
  * Where the two journals of a queue pair lie in their memfd, which only slaves and master have:
  * that of the completions first, that of the requests behind it.
  */
-final class QpairJournal {
+public final class QpairJournal {
   private QpairJournal() {}
 
-  static long length(final int entryCount) {
+  /** Bytes of both. */
+  public static long length(final int entryCount) {
     return NvmeCqJournal.regionLength() + NvmeSqJournal.regionLength(entryCount);
   }
 

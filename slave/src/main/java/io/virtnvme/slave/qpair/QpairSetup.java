@@ -22,7 +22,7 @@ import io.virtnvme.slave.ring.RingSetup;
  * @param bdev the disk
  * @param readOnly refuse writes
  */
-record QpairSetup(
+public record QpairSetup(
     long sessionId,
     int entryCount,
     long poolLength,

@@ -17,6 +17,7 @@ import java.lang.management.CompilationMXBean;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Supplier;
@@ -38,6 +39,14 @@ public final class WarmUp {
    * one brings nothing new, so that what the others had compiled again is compiled for good.
    */
   private static final int ROUNDS = WarmUpGuest.VARIANT_COUNT + 1;
+
+  /** One for each kind of ring that a reactor may ever meet. */
+  private static final List<GuestFactory> GUESTS =
+      List.of(
+          (disk, variant) -> new WarmUpGuest(disk, false, variant),
+          (disk, variant) -> new WarmUpGuest(disk, true, variant),
+          NvmeWarmUpGuest::new,
+          QpairWarmUpGuest::new);
 
   /** Takeovers are rehearsed in it. */
   private static final int REHEARSAL_ROUND = ROUNDS - 2;
@@ -103,13 +112,13 @@ public final class WarmUp {
             final int requests =
                 kind == BdevDescription.Kind.URING ? REQUESTS_IN_FILE : REQUESTS_IN_MEMORY;
             final int napShare = round == 0 ? 1 : LATER_NAP_SHARE;
-            warm(ioFactory, new WarmUpGuest(disk, false, variant), requests, napShare);
-            warm(ioFactory, new WarmUpGuest(disk, true, variant), requests, napShare);
-            warm(ioFactory, new NvmeWarmUpGuest(disk, variant), requests, napShare);
+            for (final GuestFactory guest : GUESTS) {
+              warm(ioFactory, guest.make(disk, variant), requests, napShare);
+            }
             if (round == REHEARSAL_ROUND && kind == BdevDescription.Kind.NULL) {
-              rehearse(segments, ioFactory, new WarmUpGuest(disk, false, variant));
-              rehearse(segments, ioFactory, new WarmUpGuest(disk, true, variant));
-              rehearse(segments, ioFactory, new NvmeWarmUpGuest(disk, variant));
+              for (final GuestFactory guest : GUESTS) {
+                rehearse(segments, ioFactory, guest.make(disk, variant));
+              }
             }
           }
         }
@@ -279,6 +288,12 @@ public final class WarmUp {
     while (guest.inFlightCount() > 0) {
       cycleAndReap();
     }
+  }
+
+  /** Makes a guest with a ring of its own on the disk; {@code variant} selects its features. */
+  @FunctionalInterface
+  private interface GuestFactory {
+    RehearsalGuest make(Bdev disk, int variant);
   }
 
   /** A disk that accepts everything and ends nothing. */

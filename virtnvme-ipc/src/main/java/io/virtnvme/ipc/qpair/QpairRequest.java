@@ -48,7 +48,8 @@ public final class QpairRequest {
 
   private QpairRequest() {}
 
-  static void put(
+  /** Writes a request into an entry that nobody reads yet. Any thread; does not allocate. */
+  public static void put(
       final long address,
       final int opcode,
       final int flags,
