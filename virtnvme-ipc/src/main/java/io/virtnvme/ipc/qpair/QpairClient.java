@@ -60,12 +60,13 @@ public final class QpairClient implements AutoCloseable {
   private int blockingResult;
   private boolean closed;
 
-  private QpairClient(final int socketFd, final int[] fds, final Mapping mapping) {
+  private QpairClient(
+      final int socketFd, final int[] fds, final Mapping mapping, final QpairGeometry geometry) {
     this.socketFd = socketFd;
     this.kickFd = fds[1];
     this.callFd = fds[2];
     this.mapping = mapping;
-    this.geometry = QpairSegment.read(mapping.address(), mapping.lengthBytes());
+    this.geometry = geometry;
     this.segment = mapping.address();
     this.requests = segment + QpairSegment.REQUESTS_OFFSET;
     this.completions = segment + QpairSegment.completionsOffset(geometry.entryCount());
@@ -95,7 +96,8 @@ public final class QpairClient implements AutoCloseable {
     try {
       fds = exchange(fd, QpairMessage.attach(entryCount, poolLength, writeAccess));
       mapping = Mapping.map(fds[0], 0, Fds.length(fds[0]));
-      final QpairClient client = new QpairClient(fd, fds, mapping);
+      final QpairGeometry geometry = QpairSegment.read(mapping.address(), mapping.lengthBytes());
+      final QpairClient client = new QpairClient(fd, fds, mapping, geometry);
       Fds.close(fds[0]);
       return client;
     } catch (final QpairException | SysException e) {
