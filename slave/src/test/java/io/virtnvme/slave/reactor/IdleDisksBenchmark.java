@@ -1,16 +1,11 @@
 package io.virtnvme.slave.reactor;
 
 import io.virtnvme.ipc.memory.Mem;
-import io.virtnvme.ipc.relay.BdevDescription;
-import io.virtnvme.ipc.segment.BootId;
 import io.virtnvme.ipc.segment.SeatSegment;
-import io.virtnvme.ipc.segment.SegmentDirectory;
 import io.virtnvme.ipc.virtio.DriverQueue;
 import io.virtnvme.slave.bdev.Bdev;
-import io.virtnvme.slave.bdev.Bdevs;
 import io.virtnvme.slave.bdev.UringReactorIo;
 import io.virtnvme.slave.benchmark.DataPathBenchmark;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.openjdk.jmh.annotations.Benchmark;
@@ -24,7 +19,7 @@ import org.openjdk.jmh.annotations.TearDown;
 public class IdleDisksBenchmark extends DataPathBenchmark {
   /** A reactor with disks of one guest each. */
   @State(Scope.Thread)
-  public static class Disks implements ReactorEvents {
+  public static class Disks {
     /** The busy one included. */
     @Param({"1", "16", "256"})
     public int disks;
@@ -41,13 +36,11 @@ public class IdleDisksBenchmark extends DataPathBenchmark {
     @Setup
     public void open() {
       final PollOrder order = inTurn ? new PollOrder() : new PollOrder(Integer.MAX_VALUE, 0);
-      reactor = new Reactor(seatBlock, Long.MAX_VALUE, new UringReactorIo(), this, order);
+      reactor =
+          new Reactor(seatBlock, Long.MAX_VALUE, new UringReactorIo(), new SoundEvents(), order);
       for (int i = 0; i < disks; i++) {
         final String name = "disk" + i;
-        final Bdev disk =
-            Bdevs.open(
-                new BdevDescription(name, BdevDescription.Kind.NULL, 512, 1 << 20, "", false, name),
-                new SegmentDirectory(Path.of("/nowhere"), 1, BootId.current()));
+        final Bdev disk = RingGuest.nullDisk(name);
         final RingGuest guest = new RingGuest();
         guests.add(guest);
         reactor.start(reactor.make(guest.setup(1 + i, disk)));
@@ -68,30 +61,6 @@ public class IdleDisksBenchmark extends DataPathBenchmark {
       final int workCount = reactor.doWork(nowNs);
       reactor.idle(workCount, nowNs);
       return workCount;
-    }
-
-    @Override
-    public void onSeatOwned(final int seatId) {}
-
-    @Override
-    public void onTakeoverMeasured(final int seatId) {}
-
-    @Override
-    public void onSessionFailed(final long sessionId, final String reason) {
-      throw new IllegalStateException(reason);
-    }
-
-    @Override
-    public void onSeatReleased(final int seatId) {}
-
-    @Override
-    public void execute(final Runnable task) {
-      task.run();
-    }
-
-    @Override
-    public void onFatal(final Throwable error) {
-      throw new IllegalStateException(error);
     }
   }
 

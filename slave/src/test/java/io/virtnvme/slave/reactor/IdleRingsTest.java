@@ -6,16 +6,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.sun.management.ThreadMXBean;
 import io.virtnvme.ipc.memory.Mem;
-import io.virtnvme.ipc.relay.BdevDescription;
-import io.virtnvme.ipc.segment.BootId;
 import io.virtnvme.ipc.segment.SeatSegment;
-import io.virtnvme.ipc.segment.SegmentDirectory;
 import io.virtnvme.ipc.virtio.DriverQueue;
 import io.virtnvme.slave.bdev.Bdev;
-import io.virtnvme.slave.bdev.Bdevs;
 import io.virtnvme.slave.bdev.UringReactorIo;
 import java.lang.management.ManagementFactory;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
@@ -23,7 +18,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 /** Many rings on one reactor, by a clock that the test turns: few are busy. */
-class IdleRingsTest implements ReactorEvents {
+class IdleRingsTest {
   private static final int RINGS = 40;
   private static final long START_NS = 1_000_000_000_000L;
   private static final long STEP_NS = 1_000;
@@ -33,12 +28,9 @@ class IdleRingsTest implements ReactorEvents {
 
   private final long seatBlock = Mem.allocate(SeatSegment.REACTOR_LENGTH);
   private final Reactor reactor =
-      new Reactor(seatBlock, Long.MAX_VALUE, new UringReactorIo(), this);
+      new Reactor(seatBlock, Long.MAX_VALUE, new UringReactorIo(), new SoundEvents());
   private final List<RingGuest> guests = new ArrayList<>();
-  private final Bdev disk =
-      Bdevs.open(
-          new BdevDescription("n", BdevDescription.Kind.NULL, 512, 1 << 20, "", false, "n"),
-          new SegmentDirectory(Path.of("/nowhere"), 1, BootId.current()));
+  private final Bdev disk = RingGuest.nullDisk("n");
   private long nowNs = START_NS;
 
   @BeforeEach
@@ -161,29 +153,5 @@ class IdleRingsTest implements ReactorEvents {
       least = Math.min(least, threads.getCurrentThreadAllocatedBytes() - before);
     }
     assertEquals(0, least);
-  }
-
-  @Override
-  public void onSeatOwned(final int seatId) {}
-
-  @Override
-  public void onTakeoverMeasured(final int seatId) {}
-
-  @Override
-  public void onSessionFailed(final long sessionId, final String reason) {
-    throw new AssertionError(reason);
-  }
-
-  @Override
-  public void onSeatReleased(final int seatId) {}
-
-  @Override
-  public void execute(final Runnable task) {
-    task.run();
-  }
-
-  @Override
-  public void onFatal(final Throwable error) {
-    throw new AssertionError(error);
   }
 }

@@ -3,28 +3,24 @@ package io.virtnvme.slave.reactor;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.virtnvme.ipc.memory.Mem;
-import io.virtnvme.ipc.relay.BdevDescription;
 import io.virtnvme.ipc.relay.BdevLimits;
-import io.virtnvme.ipc.segment.BootId;
 import io.virtnvme.ipc.segment.SeatSegment;
-import io.virtnvme.ipc.segment.SegmentDirectory;
 import io.virtnvme.ipc.virtio.DriverQueue;
 import io.virtnvme.slave.bdev.Bdev;
-import io.virtnvme.slave.bdev.Bdevs;
 import io.virtnvme.slave.bdev.UringReactorIo;
-import java.nio.file.Path;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 /** Disks with limits on one reactor, which is stepped by hand. */
-class RateLimitedReactorTest implements ReactorEvents {
+class RateLimitedReactorTest {
   private static final int DEPTH = 8;
   private static final long SECOND_NS = 1_000_000_000L;
   private static final long START_NS = 1_000 * SECOND_NS;
   private static final long STEP_NS = 10_000;
 
   private final long seatBlock = Mem.allocate(SeatSegment.REACTOR_LENGTH);
-  private final Reactor reactor = new Reactor(seatBlock, 0, new UringReactorIo(), this);
+  private final Reactor reactor =
+      new Reactor(seatBlock, 0, new UringReactorIo(), new SoundEvents());
   private final RingGuest one = new RingGuest();
   private final RingGuest other = new RingGuest();
 
@@ -37,10 +33,7 @@ class RateLimitedReactorTest implements ReactorEvents {
   }
 
   private Bdev disk(final String name, final BdevLimits limits) {
-    final Bdev disk =
-        Bdevs.open(
-            new BdevDescription(name, BdevDescription.Kind.NULL, 512, 1 << 20, "", false, name),
-            new SegmentDirectory(Path.of("/nowhere"), 1, BootId.current()));
+    final Bdev disk = RingGuest.nullDisk(name);
     disk.limits().set(limits);
     return disk;
   }
@@ -112,29 +105,5 @@ class RateLimitedReactorTest implements ReactorEvents {
     final double allowed = 200.0 * elapsedNs / SECOND_NS + 3 + DEPTH;
     assertTrue(count <= allowed, "count=" + count + " allowed=" + allowed);
     assertTrue(cycles < 20 * wanted, "it polled instead: cycles=" + cycles);
-  }
-
-  @Override
-  public void onSeatOwned(final int seatId) {}
-
-  @Override
-  public void onTakeoverMeasured(final int seatId) {}
-
-  @Override
-  public void onSessionFailed(final long sessionId, final String reason) {
-    throw new AssertionError(reason);
-  }
-
-  @Override
-  public void onSeatReleased(final int seatId) {}
-
-  @Override
-  public void execute(final Runnable task) {
-    task.run();
-  }
-
-  @Override
-  public void onFatal(final Throwable error) {
-    throw new AssertionError(error);
   }
 }

@@ -1,6 +1,9 @@
 package io.virtnvme.slave.reactor;
 
 import io.virtnvme.ipc.memory.Mem;
+import io.virtnvme.ipc.relay.BdevDescription;
+import io.virtnvme.ipc.segment.BootId;
+import io.virtnvme.ipc.segment.SegmentDirectory;
 import io.virtnvme.ipc.segment.SessionSegment;
 import io.virtnvme.ipc.sys.EventFd;
 import io.virtnvme.ipc.sys.Fds;
@@ -13,9 +16,11 @@ import io.virtnvme.ipc.virtio.SplitDriverQueue;
 import io.virtnvme.ipc.virtio.VirtioFeature;
 import io.virtnvme.journal.SplitInflight;
 import io.virtnvme.slave.bdev.Bdev;
+import io.virtnvme.slave.bdev.Bdevs;
 import io.virtnvme.slave.virtqueue.GuestMemory;
 import io.virtnvme.slave.virtqueue.MemoryRegion;
 import io.virtnvme.slave.virtqueue.QueueSetup;
+import java.nio.file.Path;
 import java.util.List;
 
 /** A guest with one split ring in a memfd of its own, which it can cut short. */
@@ -39,6 +44,13 @@ final class RingGuest implements AutoCloseable {
 
   RingGuest() {
     driver = new SplitDriverQueue(guestView.address(), GUEST_BASE, QUEUE_SIZE, features, 2);
+  }
+
+  /** A disk of 512 MiB that moves no byte. */
+  static Bdev nullDisk(final String name) {
+    return Bdevs.open(
+        new BdevDescription(name, BdevDescription.Kind.NULL, 512, 1 << 20, "", false, name),
+        new SegmentDirectory(Path.of("/nowhere"), 1, BootId.current()));
   }
 
   QueueSetup setup(final long sessionId, final Bdev bdev) {
