@@ -1,11 +1,9 @@
 package io.virtnvme.slave.nvme;
 
 import io.virtnvme.ipc.memory.Mem;
-import io.virtnvme.ipc.nvme.Doorbells;
 import io.virtnvme.ipc.segment.SessionSegment.QueueCounter;
 import io.virtnvme.slave.bdev.ReactorIo;
 import io.virtnvme.slave.ring.RingAgent;
-import io.virtnvme.slave.virtqueue.GuestMemory;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -36,8 +34,7 @@ public final class NvmeQueueAgent implements RingAgent {
   /** Counts while a command uses what was there before a change. */
   private DmaMemory previousMemory;
 
-  private long shadowAddress;
-  private long eventIndexAddress;
+  private ShadowDoorbells shadows;
   private int firstToPoll;
   private int stoppingCount;
 
@@ -51,8 +48,7 @@ public final class NvmeQueueAgent implements RingAgent {
     this.context = setup.context();
     this.memory = setup.memory();
     this.previousMemory = setup.memory();
-    this.shadowAddress = setup.shadowAddress();
-    this.eventIndexAddress = setup.eventIndexAddress();
+    this.shadows = new ShadowDoorbells(setup.shadowAddress(), setup.eventIndexAddress());
     this.completion = new CompletionRing(setup.completion(), context, setup.callFd());
     this.runner =
         new CommandRunner(setup, completion, io, ringSlot, setup.completion().entryCount());
@@ -61,7 +57,7 @@ public final class NvmeQueueAgent implements RingAgent {
       add(queue);
     }
     completion.memory(memory);
-    findShadows();
+    shadows.find(memory, completion, present());
   }
 
   private SubmissionRing add(final SubmissionQueue queue) {
@@ -406,7 +402,7 @@ public final class NvmeQueueAgent implements RingAgent {
     SubmissionRing ring = find(queue.queueId());
     if (ring == null) {
       ring = add(queue);
-      findShadows();
+      shadows.find(memory, completion, present());
       if (isOpen) {
         open();
       } else {
@@ -443,7 +439,7 @@ public final class NvmeQueueAgent implements RingAgent {
     for (final SubmissionRing ring : present()) {
       ring.memory(newMemory);
     }
-    findShadows();
+    shadows.find(memory, completion, present());
     runner.nextGeneration(present());
     if (isStarted && !isOpen && completion.isMapped()) {
       open();
@@ -471,34 +467,9 @@ public final class NvmeQueueAgent implements RingAgent {
   }
 
   /** Takes over other shadow doorbells: {@link QueueHost#shadowDoorbells}. */
-  public void shadowDoorbells(final long newShadowAddress, final long newEventIndexAddress) {
-    shadowAddress = newShadowAddress;
-    eventIndexAddress = newEventIndexAddress;
-    findShadows();
-  }
-
-  private void findShadows() {
-    final int cq = Doorbells.cqHeadOffset(completion.queue().queueId());
-    completion.shadow(shadow(cq), eventIndex(cq));
-    for (final SubmissionRing ring : present()) {
-      final int sq = Doorbells.sqTailOffset(ring.queue().queueId());
-      ring.shadow(shadow(sq), eventIndex(sq));
-    }
-  }
-
-  private long shadow(final int offset) {
-    return translate(memory.readable(), shadowAddress, offset);
-  }
-
-  private long eventIndex(final int offset) {
-    return translate(memory.writable(), eventIndexAddress, offset);
-  }
-
-  /** The admin queue has no shadows (base specification 2.0, 5.8). */
-  private long translate(final GuestMemory map, final long page, final int offset) {
-    return page == 0 || completion.queue().queueId() == 0
-        ? 0
-        : map.translate(page + offset, Integer.BYTES);
+  public void shadowDoorbells(final long shadowAddress, final long eventIndexAddress) {
+    shadows = new ShadowDoorbells(shadowAddress, eventIndexAddress);
+    shadows.find(memory, completion, present());
   }
 
   /** Changes the cache mode of what is fetched from now on. */
