@@ -37,6 +37,7 @@ final class LoadClient implements AutoCloseable {
   private final long gapLeastNs;
   private final RequestTable[] tables;
   private final Trigger trigger = new Trigger();
+  private final RequestErrors errors = new RequestErrors();
 
   private long randomState;
   private boolean readingBack;
@@ -53,11 +54,6 @@ final class LoadClient implements AutoCloseable {
   private long reconnects;
   private long ios;
   private long bytes;
-  private long errors;
-  private long deviceErrors;
-  private int firstErrorStatus = -1;
-  private int firstErrorType;
-  private int firstErrorBlock;
 
   LoadClient(final LoadSettings settings, final LoadProgress progress) {
     this.settings = settings;
@@ -109,7 +105,7 @@ final class LoadClient implements AutoCloseable {
     progress.state(LoadProgress.State.RUNNING);
     String message = "";
     try {
-      while (progress.command() != LoadProgress.COMMAND_FINISH && errors == 0) {
+      while (progress.command() != LoadProgress.COMMAND_FINISH && errors.count() == 0) {
         if (progress.command() == LoadProgress.COMMAND_RECONNECT) {
           progress.command(LoadProgress.COMMAND_RUN);
           reconnect();
@@ -120,7 +116,7 @@ final class LoadClient implements AutoCloseable {
         step(true);
       }
       drain();
-      if (errors == 0) {
+      if (errors.count() == 0) {
         progress.state(LoadProgress.State.READING_BACK);
         readBack();
       }
@@ -192,7 +188,7 @@ final class LoadClient implements AutoCloseable {
   }
 
   private void onCompletions(final long nowNs, final int completed) {
-    progress.onBatch(nowNs, completed, ios, bytes, errors, checker.verifiedBlocks());
+    progress.onBatch(nowNs, completed, ios, bytes, errors.count(), checker.verifiedBlocks());
     lastCompletionNs = nowNs;
   }
 
@@ -274,7 +270,7 @@ final class LoadClient implements AutoCloseable {
       case DiskQueue.READ -> {
         final long address = frontEnd.toHost(table.bufferGuestAddress(token));
         final int wrong = checker.endRead(block, count, address, table.low(token));
-        errors += wrong;
+        errors.onWrongBlocks(wrong);
         if (readingBack) {
           readBackBlocks += count - wrong;
         }
@@ -288,7 +284,7 @@ final class LoadClient implements AutoCloseable {
   /** The device fails every request there, so any other answer was made up on the way. */
   private void onDeviceError(final int status, final int type, final int block) {
     if (status == BlkRequest.STATUS_IOERR) {
-      progress.deviceErrors(++deviceErrors);
+      progress.deviceErrors(errors.onDeviceError());
     } else {
       onError(status, type, block, 0);
     }
@@ -299,11 +295,7 @@ final class LoadClient implements AutoCloseable {
   }
 
   private void onError(final int status, final int type, final int block, final int count) {
-    if (errors++ == 0) {
-      firstErrorStatus = status;
-      firstErrorType = type;
-      firstErrorBlock = block;
-    }
+    errors.onError(status, type, block);
     if (type == DiskQueue.WRITE) {
       checker.failWrite(block, count);
     }
@@ -475,8 +467,8 @@ final class LoadClient implements AutoCloseable {
     return new LoadResult(
         ios,
         bytes,
-        errors + faults,
-        deviceErrors,
+        errors.count() + faults,
+        errors.deviceErrorCount(),
         checker.verifiedBlocks(),
         checker.overlappedBlocks(),
         readBackBlocks,
@@ -490,13 +482,8 @@ final class LoadClient implements AutoCloseable {
   }
 
   private String describeErrors(final long faults) {
-    if (firstErrorStatus >= 0) {
-      return "request of type "
-          + firstErrorType
-          + " at block "
-          + firstErrorBlock
-          + " ended with status "
-          + firstErrorStatus;
+    if (!errors.first().isEmpty()) {
+      return errors.first();
     }
     if (faults > 0) {
       return faults + " completions of requests that were not in flight";
