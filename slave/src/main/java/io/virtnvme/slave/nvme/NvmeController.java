@@ -141,8 +141,8 @@ public final class NvmeController {
     final RegisterState before = state.registers();
     final RegisterState after = Registers.write(before, offset, width, value);
     if (after.isEnabled() && isStopping()) {
-      // Base specification 2.0, 3.1.3.5: to be set only when RDY is 0 again, undefined before. Taken
-      // when it is; a successor is given the same message, since it has no answer.
+      // Base specification 2.0, 3.1.3.5: to be set only when RDY is 0 again, undefined before.
+      // Taken when it is; a successor is given the same message, since it has no answer.
       heldEnable = () -> writeRegister(offset, width, value, whenDone);
       return;
     }
