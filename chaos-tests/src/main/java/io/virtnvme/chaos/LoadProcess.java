@@ -34,7 +34,7 @@ final class LoadProcess implements AutoCloseable {
       final LoadProcess load =
           new LoadProcess(
               new ClientProcess(
-                  ChildJvm.command(Main.class, List.of()),
+                  ChildJvm.command(List.of(ChildJvm.FIRST_COMPILER_ONLY), Main.class, List.of()),
                   Map.of(),
                   pair.path(),
                   "load-" + controller,
@@ -70,7 +70,22 @@ final class LoadProcess implements AutoCloseable {
     }
   }
 
-  /** Stops sending for a while: gives the cores to a standby that warms up. */
+  /**
+   * Waits for warm standbys with this load at rest, since one that polls leaves them little of two
+   * cores; returns when it is at work again.
+   *
+   * @param deadPid the slave killed last, which the master may not have noticed yet; 0 for none
+   * @return the process that serves seat 0
+   */
+  int awaitStandbys(final Pair pair, final int standbyCount, final int deadPid) {
+    pause();
+    final int active = pair.activePidWithStandbys(standbyCount, deadPid);
+    resume();
+    awaitIos(2000);
+    return active;
+  }
+
+  /** Stops sending for a while. */
   void pause() {
     signal(Processes.SIGSTOP);
   }

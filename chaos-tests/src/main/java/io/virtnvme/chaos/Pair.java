@@ -25,6 +25,10 @@ import java.util.stream.Stream;
  * left behind by a stop in good order.
  */
 final class Pair implements AutoCloseable {
+
+  /** A standby takes seconds to warm up, and needs the cores for it. */
+  private static final long WARM_POLL_NS = TimeUnit.MILLISECONDS.toNanos(30);
+
   private static final Duration ANSWER_LIMIT = Duration.ofSeconds(30);
   private static final Duration START_LIMIT = Duration.ofSeconds(60);
   private static final Duration STANDBY_LIMIT = Duration.ofSeconds(60);
@@ -69,6 +73,10 @@ final class Pair implements AutoCloseable {
     }
   }
 
+  PairOptions options() {
+    return options;
+  }
+
   Path path() {
     return runDirectory.path();
   }
@@ -96,7 +104,10 @@ final class Pair implements AutoCloseable {
     try {
       master =
           new ProcessBuilder(
-                  ChildJvm.command(options.mainClass(), options.arguments(path().toString())))
+                  ChildJvm.command(
+                      options.jvmFlags(),
+                      options.mainClass(),
+                      options.arguments(path().toString())))
               .redirectErrorStream(true)
               .redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile()))
               .redirectInput(new File("/dev/null"))
@@ -198,23 +209,34 @@ final class Pair implements AutoCloseable {
     Waiting.until(
         what,
         STANDBY_LIMIT,
+        standbyCount > 0 ? WARM_POLL_NS : Waiting.POLL_NS,
         () -> {
-          int active = 0;
-          int standbys = 0;
-          for (final SlaveView slave : slaves()) {
-            if (slave.pid() == deadPid || !Processes.isAlive(slave.pid())) {
-              continue;
-            }
-            if (slave.is("active") && slave.seat() == 0) {
-              active = slave.pid();
-            } else if (slave.is("standby")) {
-              standbys++;
-            }
-          }
-          found[0] = active;
-          return active != 0 && standbys >= standbyCount;
+          found[0] = activePidNow(standbyCount, deadPid);
+          return found[0] != 0;
         });
     return found[0];
+  }
+
+  /** Whether there is an active slave, and enough warm standbys, within a time. */
+  boolean isWarmWithin(final Duration limit, final int standbyCount, final int deadPid) {
+    return Waiting.holdsWithin(limit, WARM_POLL_NS, () -> activePidNow(standbyCount, deadPid) != 0);
+  }
+
+  /** The process that serves seat 0; 0 as long as there is none or standbys are missing. */
+  private int activePidNow(final int standbyCount, final int deadPid) {
+    int active = 0;
+    int standbys = 0;
+    for (final SlaveView slave : slaves()) {
+      if (slave.pid() == deadPid || !Processes.isAlive(slave.pid())) {
+        continue;
+      }
+      if (slave.is("active") && slave.seat() == 0) {
+        active = slave.pid();
+      } else if (slave.is("standby")) {
+        standbys++;
+      }
+    }
+    return standbys >= standbyCount ? active : 0;
   }
 
   void createMemDisk(final String name, final int blockCount) {

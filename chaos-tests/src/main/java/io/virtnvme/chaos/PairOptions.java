@@ -12,9 +12,15 @@ import java.util.List;
  * @param coreCount reactors
  * @param slaveCount slaves that share them
  * @param hangLimitMs a slave without a heartbeat for so long is killed
+ * @param jvmFlags of the master and, since it hands them on, its slaves
  */
 record PairOptions(
-    Class<?> mainClass, int standbyCount, int coreCount, int slaveCount, int hangLimitMs) {
+    Class<?> mainClass,
+    int standbyCount,
+    int coreCount,
+    int slaveCount,
+    int hangLimitMs,
+    List<String> jvmFlags) {
   private static final int HANG_LIMIT_MS = 5000;
 
   /**
@@ -22,23 +28,31 @@ record PairOptions(
    * do.
    */
   static PairOptions usual() {
-    return new PairOptions(Main.class, 1, 1, 1, HANG_LIMIT_MS);
+    return new PairOptions(Main.class, 1, 1, 1, HANG_LIMIT_MS, List.of());
+  }
+
+  /**
+   * The usual, for tests that ask what processes say and do, and not how their code was compiled.
+   */
+  static PairOptions ofFirstCompiler() {
+    return new PairOptions(
+        Main.class, 1, 1, 1, HANG_LIMIT_MS, List.of(ChildJvm.FIRST_COMPILER_ONLY));
   }
 
   PairOptions withStandbys(final int count) {
-    return new PairOptions(mainClass, count, coreCount, slaveCount, hangLimitMs);
+    return new PairOptions(mainClass, count, coreCount, slaveCount, hangLimitMs, jvmFlags);
   }
 
   PairOptions withMain(final Class<?> main) {
-    return new PairOptions(main, standbyCount, coreCount, slaveCount, hangLimitMs);
+    return new PairOptions(main, standbyCount, coreCount, slaveCount, hangLimitMs, jvmFlags);
   }
 
   PairOptions withSlaves(final int count) {
-    return new PairOptions(mainClass, standbyCount, count, count, hangLimitMs);
+    return new PairOptions(mainClass, standbyCount, count, count, hangLimitMs, jvmFlags);
   }
 
   PairOptions withHangLimitMs(final int limitMs) {
-    return new PairOptions(mainClass, standbyCount, coreCount, slaveCount, limitMs);
+    return new PairOptions(mainClass, standbyCount, coreCount, slaveCount, limitMs, jvmFlags);
   }
 
   /**

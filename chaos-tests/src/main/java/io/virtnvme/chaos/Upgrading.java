@@ -32,10 +32,15 @@ record Upgrading(int exitCode, String output, String errors) {
     try {
       final Path output = Files.createTempFile(pair.path(), "upgrade-", ".json");
       final Path errors = Files.createTempFile(pair.path(), "upgrade-", ".log");
-      final ProcessBuilder builder = new ProcessBuilder(ChildJvm.command(Main.class, arguments));
+      final ProcessBuilder builder =
+          new ProcessBuilder(
+              ChildJvm.command(List.of(ChildJvm.FIRST_COMPILER_ONLY), Main.class, arguments));
       builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
       builder.environment().put("VIRTNVME_NO_BUILD", "1");
       builder.environment().put("VIRTNVME_NO_CDS", "1");
+      builder
+          .environment()
+          .put("VIRTNVME_JAVA_OPTIONS", String.join(" ", pair.options().jvmFlags()));
       final Process process =
           builder
               .redirectOutput(output.toFile())

@@ -6,7 +6,7 @@ import java.util.concurrent.locks.LockSupport;
 
 /** Bounded waits for what another process does. Any thread. */
 final class Waiting {
-  private static final long POLL_NS = TimeUnit.MILLISECONDS.toNanos(5);
+  static final long POLL_NS = TimeUnit.MILLISECONDS.toNanos(5);
 
   /** What is waited for; may ask other processes. */
   @FunctionalInterface
@@ -18,20 +18,31 @@ final class Waiting {
 
   /** Returns once the condition holds; an {@link AssertionError} names it when time is over. */
   static void until(final String what, final Duration limit, final Condition condition) {
-    if (!holdsWithin(limit, condition)) {
+    until(what, limit, POLL_NS, condition);
+  }
+
+  /** The same with a pause between two looks that suits how much a look costs. */
+  static void until(
+      final String what, final Duration limit, final long pollNs, final Condition condition) {
+    if (!holdsWithin(limit, pollNs, condition)) {
       throw new AssertionError("not within " + limit.toMillis() + " ms: " + what);
     }
   }
 
   /** Whether the condition came to hold in time. */
   static boolean holdsWithin(final Duration limit, final Condition condition) {
+    return holdsWithin(limit, POLL_NS, condition);
+  }
+
+  /** The same with a pause between two looks that suits how much a look costs. */
+  static boolean holdsWithin(final Duration limit, final long pollNs, final Condition condition) {
     final long deadlineNs = System.nanoTime() + limit.toNanos();
     try {
       while (!condition.holds()) {
         if (System.nanoTime() - deadlineNs > 0) {
           return condition.holds();
         }
-        LockSupport.parkNanos(POLL_NS);
+        LockSupport.parkNanos(pollNs);
       }
       return true;
     } catch (final RuntimeException e) {

@@ -53,7 +53,7 @@ class BadFrontEndTest {
 
   @BeforeAll
   void start() {
-    pair = Pair.start(PairOptions.usual());
+    pair = Pair.start(PairOptions.ofFirstCompiler());
     pair.createMemDisk("good", LoadOptions.BLOCK_COUNT);
     pair.createController("good", "good", false);
     pair.createMemDisk("bad", 256);

@@ -40,7 +40,7 @@ class BadRpcTest {
 
   @BeforeAll
   void start() {
-    pair = Pair.start(PairOptions.usual().withStandbys(0));
+    pair = Pair.start(PairOptions.ofFirstCompiler().withStandbys(0));
     pair.createMemDisk("disk", 256);
     pair.createController("vm", "disk", false);
     slave = pair.activePid();

@@ -20,7 +20,7 @@ class ClockJumpTest {
 
   @Test
   void shouldServeAndTakeOverAndRememberInOrderWhileTheTimeOfDayJumps() {
-    final Pair pair = pairs.start(PairOptions.usual().withMain(JumpyMaster.class));
+    final Pair pair = pairs.start(PairOptions.ofFirstCompiler().withMain(JumpyMaster.class));
     pair.createMemDisk("disk", LoadOptions.BLOCK_COUNT);
     pair.createController("vm", "disk", false);
     int slave = pair.activePidWithStandbys(1, 0);
@@ -37,7 +37,7 @@ class ClockJumpTest {
       killed.add(slave);
       Victim.kill(slave);
       load.awaitIos(2000);
-      slave = pair.activePidWithStandbys(1, slave);
+      slave = load.awaitStandbys(pair, 1, slave);
       pair.recoveries().forEach(recovery -> recovered.add(recovery.path("dead_pid").asInt()));
       pair.killMaster();
       load.awaitIos(2000);

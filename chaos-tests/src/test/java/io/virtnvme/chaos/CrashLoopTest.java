@@ -31,7 +31,7 @@ class CrashLoopTest {
   @ValueSource(strings = {"start", "seat"})
   void shouldGiveUpOnASlaveThatDiesAtOnceUntilToldToStartItAgain(final String when)
       throws IOException {
-    final Pair pair = pairs.start(PairOptions.usual().withMain(FragileMaster.class));
+    final Pair pair = pairs.start(PairOptions.ofFirstCompiler().withMain(FragileMaster.class));
     pair.createMemDisk("disk", 256);
     pair.createController("vm", "disk", false);
     final int slave = pair.activePidWithStandbys(1, 0);

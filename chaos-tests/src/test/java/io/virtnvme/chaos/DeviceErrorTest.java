@@ -35,7 +35,7 @@ class DeviceErrorTest {
   @Test
   void shouldAnswerErrorsOfTheDeviceOnceAndServeTheRest() {
     Assumptions.assumeTrue(LoopDevice.obstacle().isEmpty(), LoopDevice.obstacle());
-    final Pair pair = pairs.start(PairOptions.usual());
+    final Pair pair = pairs.start(PairOptions.ofFirstCompiler());
     final BadDisk disk = pairs.add(BadDisk.of(GOOD_BYTES));
     pair.call(
         "bdev_uring_create",

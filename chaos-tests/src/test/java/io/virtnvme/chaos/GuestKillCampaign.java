@@ -109,15 +109,16 @@ abstract class GuestKillCampaign {
     return TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - sinceNs);
   }
 
+  /** Ten kills of the slave and two of the master, beside the one of everything. */
   private List<Blow> plan() {
     final List<Blow> plan =
         new ArrayList<>(
             Stream.of(
-                    Collections.nCopies(4, Blow.SLAVE),
-                    Collections.nCopies(5, Blow.BUSY_SLAVE),
+                    Collections.nCopies(3, Blow.SLAVE),
+                    Collections.nCopies(4, Blow.BUSY_SLAVE),
                     Collections.nCopies(2, Blow.SLAVE_AT_ONCE),
                     List.of(Blow.SLAVE_AND_STANDBY),
-                    Collections.nCopies(2, Blow.MASTER),
+                    List.of(Blow.MASTER),
                     List.of(Blow.MASTER_THEN_SLAVE),
                     frontEnd.reconnects() ? List.of(Blow.EVERYTHING) : List.<Blow>of())
                 .flatMap(List::stream)

@@ -41,6 +41,7 @@ final class GuestRig implements AfterTestExecutionCallback, AfterAllCallback {
   private static final List<String> UPGRADE_OPTIONS =
       List.of("--warm-limit", "120", "--slaves-only");
 
+  private static final Duration STOPPED_LIMIT = Duration.ofSeconds(8);
   private static final Duration PROGRESS_LIMIT = Duration.ofSeconds(60);
 
   private final long seed = Long.getLong("virtnvme.seed", System.nanoTime());
@@ -119,7 +120,25 @@ final class GuestRig implements AfterTestExecutionCallback, AfterAllCallback {
 
   /** The slave that serves, once as many warm standbys as wanted are there. */
   int awaitSlave(final int standbyCount) {
+    if (standbyCount > 0) {
+      warmUpBesideAStoppedGuest(standbyCount);
+    }
     return pair.activePidWithStandbys(standbyCount, deadPid);
+  }
+
+  /**
+   * An emulated processor leaves a standby little of two cores. The guest stands still meanwhile,
+   * with its requests where they are, but not for so long that its kernel takes a core for hung.
+   */
+  private void warmUpBesideAStoppedGuest(final int standbyCount) {
+    try (Victim qemu = Victim.of(Math.toIntExact(guest.pid()))) {
+      qemu.signal(Processes.SIGSTOP);
+      try {
+        pair.isWarmWithin(STOPPED_LIMIT, standbyCount, deadPid);
+      } finally {
+        qemu.signal(Processes.SIGCONT);
+      }
+    }
   }
 
   /** SIGKILL to the slave that serves, at a random instant within the limit. */

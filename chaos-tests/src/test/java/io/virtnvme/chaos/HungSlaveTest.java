@@ -19,6 +19,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledForJreRange;
 import org.junit.jupiter.api.condition.JRE;
@@ -57,7 +58,7 @@ class HungSlaveTest {
   }
 
   private static PairOptions options() {
-    return PairOptions.usual().withHangLimitMs(HANG_LIMIT_MS);
+    return PairOptions.ofFirstCompiler().withHangLimitMs(HANG_LIMIT_MS);
   }
 
   private static void awaitOwnerOtherThan(final SeatSegment seat, final int pid) {
@@ -150,15 +151,12 @@ class HungSlaveTest {
    */
   @Test
   void shouldLoseNothingWhenASlaveWakesUpWhileItIsReplaced() {
-    final Pair pair = start(options(), "mem");
+    final Pair pair = start(PairOptions.usual().withHangLimitMs(HANG_LIMIT_MS), "mem");
     final LoadProcess load = load(pair);
     int replaced = 0;
     int dead = 0;
     for (int i = 0; i < WAKINGS; i++) {
-      load.pause();
-      final int slave = pair.activePidWithStandbys(1, dead);
-      load.resume();
-      load.awaitIos(2000);
+      final int slave = load.awaitStandbys(pair, 1, dead);
       final long asleepNs =
           TimeUnit.MILLISECONDS.toNanos(HANG_LIMIT_MS * 9 / 10 + pairs.random().nextInt(400));
       if (isReplacedWhileItIsWokenUp(pair, slave, asleepNs)) {
@@ -205,6 +203,7 @@ class HungSlaveTest {
    * nobody may touch its rings: the guest waits.
    */
   @ParameterizedTest
+  @Tag("once")
   @ValueSource(strings = {"mem", "uring"})
   void shouldNotBeReplacedBeforeItIsDead(final String bdev) {
     Assumptions.assumeTrue(
@@ -243,6 +242,7 @@ class HungSlaveTest {
   }
 
   @Test
+  @Tag("once")
   void shouldNotTakeABusyMachineForAHungSlave() {
     final Pair pair = start(options(), "mem");
     final int slave = pair.activePidWithStandbys(1, 0);
@@ -288,11 +288,13 @@ class HungSlaveTest {
 
   /** It wants to run and may not: a successor could not do better. */
   @Test
+  @Tag("once")
   void shouldSpareASlaveThatGetsNoCore() {
     Assumptions.assumeTrue(
         ControlGroup.isAvailable("cpu", "cpu.cfs_quota_us"),
         "no cpu controller of cgroup v1: a process cannot be starved");
-    final Pair pair = start(PairOptions.usual().withHangLimitMs(STARVED_HANG_LIMIT_MS), "mem");
+    final Pair pair =
+        start(PairOptions.ofFirstCompiler().withHangLimitMs(STARVED_HANG_LIMIT_MS), "mem");
     final int slave = pair.activePidWithStandbys(1, 0);
     final LoadProcess load = load(pair);
     try (ControlGroup group = ControlGroup.create("cpu")) {

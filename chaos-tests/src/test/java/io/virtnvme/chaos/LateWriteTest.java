@@ -43,7 +43,7 @@ class LateWriteTest {
   @Test
   void shouldNeverLetAnOldWriteLandAfterANewerOne() {
     Assumptions.assumeTrue(SlowDisk.obstacle().isEmpty(), SlowDisk.obstacle());
-    final Pair pair = pairs.start(PairOptions.usual());
+    final Pair pair = pairs.start(PairOptions.ofFirstCompiler());
     final Path file = pair.path().resolve("slow.img");
     Pair.createFile(file, DISK_BYTES);
     final SlowDisk disk = pairs.add(SlowDisk.over(file, BYTES_PER_SECOND));

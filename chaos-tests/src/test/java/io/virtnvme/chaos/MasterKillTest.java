@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.util.List;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -57,7 +58,7 @@ class MasterKillTest {
 
   private static int killSlaveAndAwaitTakeover(
       final Pair pair, final LoadProcess load, final int slave) {
-    pair.activePidWithStandbys(1, 0);
+    load.awaitStandbys(pair, 1, 0);
     Victim.kill(slave);
     load.awaitIos(5000);
     return pair.activePidWithStandbys(0, slave);
@@ -72,7 +73,7 @@ class MasterKillTest {
     Victim.kill(slave);
     load.awaitIos(20_000);
     pair.startMaster();
-    final int successor = pair.activePidWithStandbys(1, slave);
+    final int successor = load.awaitStandbys(pair, 1, slave);
     final JsonNode recovery = pair.recoveries().path(0);
     assertEquals(slave, recovery.path("dead_pid").asInt(), recovery::toString);
     assertEquals(successor, recovery.path("successor_pid").asInt(), recovery::toString);
@@ -86,8 +87,7 @@ class MasterKillTest {
     final Pair pair = pairWithDisk(PairOptions.usual().withStandbys(standbyCount));
     final LoadProcess load = pairs.load(pair, "vm", LoadOptions.usual(pairs.seed()));
     for (int i = 0; i < 2; i++) {
-      final int slave = pair.activePidWithStandbys(standbyCount, 0);
-      load.awaitIos(1000);
+      final int slave = load.awaitStandbys(pair, standbyCount, 0);
       pair.killTogether(List.of(pair.masterPid(), slave));
       pair.startMaster();
       load.awaitIos(5000);
@@ -101,8 +101,9 @@ class MasterKillTest {
 
   /** One master after another, killed at random instants while messages are under way. */
   @Test
+  @Tag("once")
   void shouldAnswerEveryMessageOnceWhenMastersAreKilled() {
-    final Pair pair = pairWithDisk(PairOptions.usual());
+    final Pair pair = pairWithDisk(PairOptions.ofFirstCompiler());
     pair.activePidWithStandbys(1, 0);
     try (Talker talker = Talker.start(pair.socket("vm"), pairs.seed())) {
       for (int i = 0; i < 4; i++) {
@@ -118,8 +119,9 @@ class MasterKillTest {
 
   /** The same with slaves: the message goes to the successor, the answer comes once. */
   @Test
+  @Tag("once")
   void shouldAnswerEveryMessageOnceWhenSlavesAreKilled() {
-    final Pair pair = pairWithDisk(PairOptions.usual());
+    final Pair pair = pairWithDisk(PairOptions.ofFirstCompiler());
     int slave = pair.activePidWithStandbys(1, 0);
     try (Talker talker = Talker.start(pair.socket("vm"), pairs.seed())) {
       for (int i = 0; i < 4; i++) {

@@ -41,7 +41,7 @@ class NvmeBadFrontEndTest {
 
   @BeforeEach
   void start() {
-    pair = pairs.start(PairOptions.usual().withStandbys(0));
+    pair = pairs.start(PairOptions.ofFirstCompiler().withStandbys(0));
     pair.createMemDisk("good", LoadOptions.BLOCK_COUNT);
     pair.createMemDisk("bad", 256);
     pair.createNvmeController("good", true, "good");

@@ -42,7 +42,7 @@ class NvmeMasterKillTest {
     assertEquals(before, pair.call("nvmf_get_subsystems"), "the registry has everything");
     assertEquals(1, controllers(pair).size());
     assertEquals(1, pair.counter("sessions_adopted"));
-    pair.activePidWithStandbys(1, 0);
+    load.awaitStandbys(pair, 1, 0);
     Victim.kill(slave);
     load.awaitIos(5000);
     final JsonNode result = load.finish();
@@ -75,8 +75,7 @@ class NvmeMasterKillTest {
     final Pair pair = start(PairOptions.usual());
     final LoadProcess load = load(pair);
     for (int i = 0; i < 2; i++) {
-      final int slave = pair.activePidWithStandbys(1, 0);
-      load.awaitIos(1000);
+      final int slave = load.awaitStandbys(pair, 1, 0);
       pair.killTogether(List.of(pair.masterPid(), slave));
       pair.startMaster();
       load.awaitIos(5000);

@@ -13,7 +13,7 @@ class NvmeMessageKillTest {
   @RegisterExtension private final Pairs pairs = new Pairs();
 
   private Pair start() {
-    final Pair pair = pairs.start(PairOptions.usual());
+    final Pair pair = pairs.start(PairOptions.ofFirstCompiler());
     pair.createMemDisk("disk", 256);
     pair.createNvmeController("vm", true, "disk");
     return pair;

@@ -28,7 +28,7 @@ class NvmeNamespaceTest {
   @RegisterExtension private final Pairs pairs = new Pairs();
 
   private Pair start() {
-    final Pair pair = pairs.start(PairOptions.usual().withStandbys(1));
+    final Pair pair = pairs.start(PairOptions.ofFirstCompiler().withStandbys(1));
     pair.createMemDisk("first", LoadOptions.BLOCK_COUNT);
     pair.createMemDisk("second", LoadOptions.BLOCK_COUNT);
     pair.createNvmeController("vm", true, "first");

@@ -58,14 +58,6 @@ class NvmeSlaveKillTest {
         (long) (pairs.random().nextDouble() * BUSY_NS_MAX));
   }
 
-  private static int awaitStandby(final Pair pair, final LoadProcess load, final int deadPid) {
-    load.pause();
-    final int active = pair.activePidWithStandbys(1, deadPid);
-    load.resume();
-    load.awaitIos(2000);
-    return active;
-  }
-
   private static long resubmitted(final Pair pair) {
     long count = 0;
     for (final JsonNode recovery : pair.recoveries()) {
@@ -88,14 +80,14 @@ class NvmeSlaveKillTest {
       active = pair.activePidWithStandbys(0, active);
       killAtRandomInstant(active);
       load.awaitIos(2000);
-      active = awaitStandby(pair, load, active);
+      active = load.awaitStandbys(pair, 1, active);
     }
     // Doorbells that come as messages bring the slave so little at a time that it has it done at
     // once.
     for (int i = 0; i < MORE_KILLS_MAX && mappable && resubmitted(pair) == 0; i++) {
       killWhileBusy(pair, load, active);
       load.awaitIos(2000);
-      active = awaitStandby(pair, load, active);
+      active = load.awaitStandbys(pair, 1, active);
     }
     load.check();
     assertTrue(

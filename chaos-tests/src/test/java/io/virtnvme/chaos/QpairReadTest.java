@@ -49,7 +49,7 @@ class QpairReadTest {
   @BeforeEach
   void setUp() {
     err = folder.resolve("err");
-    pair = pairs.start(PairOptions.usual());
+    pair = pairs.start(PairOptions.ofFirstCompiler());
     pair.createMemDisk("disk", BLOCK_COUNT);
     createEndpoint("rw", "disk", false);
     createEndpoint("ro", "disk", true);

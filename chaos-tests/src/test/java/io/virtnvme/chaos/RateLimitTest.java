@@ -25,7 +25,7 @@ class RateLimitTest {
   @ParameterizedTest
   @EnumSource(FrontEnd.class)
   void shouldKeepALimitOverTakeoverAndRestart(final FrontEnd frontEnd) {
-    final Pair pair = pairs.start(PairOptions.usual().withStandbys(1));
+    final Pair pair = pairs.start(PairOptions.ofFirstCompiler().withStandbys(1));
     pair.createMemDisk("disk", LoadOptions.BLOCK_COUNT);
     LoadOptions options = LoadOptions.usual(pairs.seed());
     if (frontEnd == FrontEnd.NVME) {

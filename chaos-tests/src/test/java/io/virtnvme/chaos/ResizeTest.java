@@ -28,7 +28,7 @@ class ResizeTest {
   @ParameterizedTest
   @ValueSource(strings = {"mem", "uring"})
   void shouldTellTheGuestThatItsDiskHasGrown(final String bdev) {
-    final Pair pair = pairs.start(PairOptions.usual());
+    final Pair pair = pairs.start(PairOptions.ofFirstCompiler());
     if (bdev.equals("mem")) {
       pair.createMemDisk("disk", BLOCK_COUNT);
     } else {

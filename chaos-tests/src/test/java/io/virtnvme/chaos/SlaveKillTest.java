@@ -51,15 +51,6 @@ class SlaveKillTest {
         (long) (pairs.random().nextDouble() * BUSY_NS_MAX));
   }
 
-  /** On two cores, both polled, a standby would take long to warm up. */
-  private static int awaitStandby(final Pair pair, final LoadProcess load, final int deadPid) {
-    load.pause();
-    final int active = pair.activePidWithStandbys(1, deadPid);
-    load.resume();
-    load.awaitIos(2000);
-    return active;
-  }
-
   @ParameterizedTest
   @CsvSource({"mem,false", "mem,true", "uring,false", "uring,true"})
   void shouldNeitherLoseNorRepeatRequestsWhenTheSlaveIsKilled(
@@ -78,13 +69,13 @@ class SlaveKillTest {
       killAtRandomInstant(active);
       killed.add(active);
       load.awaitIos(2000);
-      active = awaitStandby(pair, load, active);
+      active = load.awaitStandbys(pair, 1, active);
     }
     for (int i = 0; i < MORE_KILLS_MAX && resubmitted(pair) == 0; i++) {
       killWhileBusy(pair, load, active);
       killed.add(active);
       load.awaitIos(2000);
-      active = awaitStandby(pair, load, active);
+      active = load.awaitStandbys(pair, 1, active);
     }
     load.check();
     assertTrue(resubmitted(pair) > 0, "no kill hit a request in flight, so nothing was tested");
@@ -138,7 +129,7 @@ class SlaveKillTest {
         assertEquals(0, guest.transfer(0, 8, 4096, true));
       }
       load.awaitIos(1000);
-      active = awaitStandby(pair, load, active);
+      active = load.awaitStandbys(pair, 1, active);
     }
     load.finish();
   }

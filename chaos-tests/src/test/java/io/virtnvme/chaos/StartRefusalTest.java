@@ -115,7 +115,7 @@ class StartRefusalTest {
 
   @Test
   void shouldNameTheMasterThatRunsThere() throws Exception {
-    final Pair pair = pairs.start(PairOptions.usual().withStandbys(0));
+    final Pair pair = pairs.start(PairOptions.ofFirstCompiler().withStandbys(0));
     pair.createMemDisk("disk", 256);
     pair.createController("vm", "disk", false);
     final int slave = pair.activePid();
@@ -195,7 +195,7 @@ class StartRefusalTest {
   /** Sockets and files of a master that died are replaced; what is not ours stays. */
   @Test
   void shouldStartOnAStaleRunDirectory() throws Exception {
-    final Pair pair = pairs.start(PairOptions.usual().withStandbys(0));
+    final Pair pair = pairs.start(PairOptions.ofFirstCompiler().withStandbys(0));
     pair.createMemDisk("disk", 256);
     pair.createController("vm", "disk", false);
     pair.activePid();
@@ -213,7 +213,7 @@ class StartRefusalTest {
   /** P8: what segments say of another life of the host is never replayed. */
   @Test
   void shouldNotReplaySegmentsOfAnotherBoot() throws Exception {
-    final Pair pair = pairs.start(PairOptions.usual().withStandbys(0));
+    final Pair pair = pairs.start(PairOptions.ofFirstCompiler().withStandbys(0));
     pair.createMemDisk("disk", 256);
     pair.createController("vm", "disk", false);
     try (RawGuest guest = RawGuest.running(pair.socket("vm"), false)) {

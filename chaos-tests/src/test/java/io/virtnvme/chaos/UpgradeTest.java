@@ -59,9 +59,9 @@ class UpgradeTest {
   @ParameterizedTest
   @CsvSource({"mem,1", "uring,1", "mem,0"})
   void shouldMoveToAnotherBuildAndBackUnderLoad(final String bdev, final int standbyCount) {
-    final Pair pair = pairWithDisk(PairOptions.usual().withStandbys(standbyCount), bdev);
+    final Pair pair = pairWithDisk(PairOptions.ofFirstCompiler().withStandbys(standbyCount), bdev);
     final int first = pair.activePidWithStandbys(standbyCount, 0);
-    final LoadProcess load = pairs.load(pair, "vm", LoadOptions.usual(pairs.seed()));
+    final LoadProcess load = pairs.load(pair, "vm", LoadOptions.withPauses(pairs.seed()));
 
     final JsonNode up = Upgrading.run(pair, other(MINOR_VERSION).path(), PATIENT).result();
     final int second = pair.activePidWithStandbys(standbyCount, first);
@@ -94,9 +94,9 @@ class UpgradeTest {
 
   @Test
   void shouldMoveSlaveAfterSlaveAndKeepThemApart() {
-    final Pair pair = pairWithDisk(PairOptions.usual().withSlaves(2), "mem");
+    final Pair pair = pairWithDisk(PairOptions.ofFirstCompiler().withSlaves(2), "mem");
     pair.activePidWithStandbys(1, 0);
-    final LoadProcess load = pairs.load(pair, "vm", LoadOptions.usual(pairs.seed()));
+    final LoadProcess load = pairs.load(pair, "vm", LoadOptions.withPauses(pairs.seed()));
 
     final JsonNode up = Upgrading.run(pair, other(MINOR_VERSION).path(), PATIENT).result();
 
@@ -144,10 +144,10 @@ class UpgradeTest {
   @ParameterizedTest
   @ValueSource(strings = {"dies", "cold", "journal", "relay"})
   void shouldChangeNothingWhenTheOtherBuildCannotTakeOver(final String how) {
-    final Pair pair = pairWithDisk(PairOptions.usual(), "mem");
+    final Pair pair = pairWithDisk(PairOptions.ofFirstCompiler(), "mem");
     final int slave = pair.activePidWithStandbys(1, 0);
     final List<Integer> before = pair.slaves().stream().map(SlaveView::pid).sorted().toList();
-    final LoadProcess load = pairs.load(pair, "vm", LoadOptions.usual(pairs.seed()));
+    final LoadProcess load = pairs.load(pair, "vm", LoadOptions.withPauses(pairs.seed()));
 
     final List<String> limit = how.equals("cold") ? List.of("--warm-limit", "5") : WITH_MASTER;
     final Upgrading failed = Upgrading.run(pair, broken(how).path(), limit);
@@ -182,9 +182,9 @@ class UpgradeTest {
   @ParameterizedTest
   @ValueSource(strings = {"dies", "hangs"})
   void shouldRollBackWhenTheOtherBuildFailsAsItServes(final String how) {
-    final Pair pair = pairWithDisk(PairOptions.usual().withHangLimitMs(1500), "mem");
+    final Pair pair = pairWithDisk(PairOptions.ofFirstCompiler().withHangLimitMs(1500), "mem");
     final int slave = pair.activePidWithStandbys(1, 0);
-    final LoadProcess load = pairs.load(pair, "vm", LoadOptions.usual(pairs.seed()));
+    final LoadProcess load = pairs.load(pair, "vm", LoadOptions.withPauses(pairs.seed()));
     final String fault =
         how.equals("dies") ? "Runtime.getRuntime().halt(9);" : "while (seatId >= 0) {}";
     final OtherInstallation broken =
@@ -218,9 +218,9 @@ class UpgradeTest {
 
   @Test
   void shouldReplaceTheMasterInItsOwnProcessAndBack() {
-    final Pair pair = pairWithDisk(PairOptions.usual(), "mem");
+    final Pair pair = pairWithDisk(PairOptions.ofFirstCompiler(), "mem");
     pair.activePidWithStandbys(1, 0);
-    final LoadProcess load = pairs.load(pair, "vm", LoadOptions.usual(pairs.seed()));
+    final LoadProcess load = pairs.load(pair, "vm", LoadOptions.withPauses(pairs.seed()));
 
     final JsonNode up = Upgrading.run(pair, other(MINOR_VERSION).path(), WITH_MASTER).result();
     assertEquals(OtherInstallation.VERSION, up.path("master").asText(), up::toString);
@@ -251,9 +251,9 @@ class UpgradeTest {
   @ParameterizedTest
   @ValueSource(strings = {"dies", "hangs"})
   void shouldBringEverythingBackWhenTheOtherMasterFails(final String how) {
-    final Pair pair = pairWithDisk(PairOptions.usual(), "mem");
+    final Pair pair = pairWithDisk(PairOptions.ofFirstCompiler(), "mem");
     pair.activePidWithStandbys(1, 0);
-    final LoadProcess load = pairs.load(pair, "vm", LoadOptions.usual(pairs.seed()));
+    final LoadProcess load = pairs.load(pair, "vm", LoadOptions.withPauses(pairs.seed()));
     final String fault =
         how.equals("dies")
             ? "System.exit(4);"
