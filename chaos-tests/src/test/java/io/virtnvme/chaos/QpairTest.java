@@ -55,9 +55,7 @@ class QpairTest {
   }
 
   private void createEndpoint(final String name, final boolean readOnly) {
-    pair.call(
-        "vhost_create_blk_controller",
-        Json.of("ctrlr", name, "dev_name", "disk", "readonly", readOnly, "transport", "virtnvme"));
+    pair.createSecondaryEndpoint(name, "disk", readOnly);
   }
 
   private Path socket(final String name) {
