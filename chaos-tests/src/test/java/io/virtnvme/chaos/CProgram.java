@@ -50,6 +50,11 @@ final class CProgram {
     return compiled;
   }
 
+  /** For users who cannot reach the folder of the test. */
+  void copyTo(final Path copy) throws IOException {
+    Files.copy(program, copy);
+  }
+
   /** Runs it to its end; what it said, both streams. */
   String run(final int exitCode, final String... arguments) throws IOException {
     return requireEnd(start(arguments), exitCode);

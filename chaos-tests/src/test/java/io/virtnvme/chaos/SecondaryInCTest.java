@@ -12,7 +12,11 @@ import io.virtnvme.ipc.segment.SegmentHeader;
 import io.virtnvme.ipc.segment.SegmentKind;
 import java.io.BufferedReader;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -151,6 +155,36 @@ class SecondaryInCTest {
     } finally {
       process.destroyForcibly();
     }
+  }
+
+  /** The directories are opened to everybody first: the last gate must hold alone. */
+  @Test
+  void shouldRefuseAProcessOfAnotherUser() throws IOException {
+    startPair("mem");
+    final Path opened = pair.path().resolve("secondary");
+    for (final Path path : List.of(pair.path(), pair.path().resolve("virtnvme"))) {
+      Files.setPosixFilePermissions(path, PosixFilePermissions.fromString("rwxr-xr-x"));
+    }
+    Files.setPosixFilePermissions(
+        Path.of(socket("rw")), PosixFilePermissions.fromString("rw-rw-rw-"));
+    program.copyTo(opened);
+    final String[] asNobody = {
+      "/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "" + opened
+    };
+    final Process process =
+        new ProcessBuilder(concat(asNobody, "attach", socket("rw"), "read"))
+            .redirectErrorStream(true)
+            .start();
+    assertEquals(
+        "user 65534 may not attach to controller rw: only root and user 0 may (Permission denied)\n",
+        program.requireEnd(process, 1));
+    assertEquals(1, pair.counter("secondaries_refused"));
+    assertEquals("read_only=1\n", program.run(0, "attach", socket("rw"), "read"));
+    assertEquals(1, pair.counter("secondaries_refused"));
+  }
+
+  private static String[] concat(final String[] first, final String... second) {
+    return Stream.of(first, second).flatMap(Stream::of).toArray(String[]::new);
   }
 
   @Test
