@@ -54,6 +54,7 @@ class MainTest {
     assertEquals(2, run("demo", "--kills", "-1"));
     assertEquals(2, run("demo", "--bdev", "tape"));
     assertEquals(2, run("rpc"));
+    assertEquals(2, run("demo", "--front-end", "qpair"));
     assertEquals(2, run("read"));
     assertEquals(2, run("read", "backup", "--offset", "-1"));
     assertEquals(2, run("read", "backup", "--chunk", "5000"));
