@@ -45,6 +45,10 @@ record LoadOptions(
     return new LoadOptions(blockCount, queueCount, queueDepth, false, seed, FrontEnd.NVME, thinkUs);
   }
 
+  LoadOptions withBlockCount(final int count) {
+    return new LoadOptions(count, queueCount, queueDepth, packed, seed, frontEnd);
+  }
+
   LoadOptions withQueueDepth(final int depth) {
     return new LoadOptions(blockCount, queueCount, depth, packed, seed, frontEnd, thinkUs);
   }

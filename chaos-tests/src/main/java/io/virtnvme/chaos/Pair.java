@@ -271,6 +271,13 @@ final class Pair implements AutoCloseable {
         Json.of("ctrlr", name, "dev_name", bdev, "packed_ring", packed, "num_queues", 2));
   }
 
+  /** An endpoint for secondaries, its socket in {@code virtnvme} of the run directory. */
+  void createSecondaryEndpoint(final String name, final String bdev, final boolean readOnly) {
+    call(
+        "vhost_create_blk_controller",
+        Json.of("ctrlr", name, "dev_name", bdev, "readonly", readOnly, "transport", "virtnvme"));
+  }
+
   /**
    * A subsystem with one listener, and a namespace for each bdev.
    *

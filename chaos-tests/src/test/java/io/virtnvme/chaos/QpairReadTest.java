@@ -51,8 +51,8 @@ class QpairReadTest {
     err = folder.resolve("err");
     pair = pairs.start(PairOptions.ofFirstCompiler());
     pair.createMemDisk("disk", BLOCK_COUNT);
-    createEndpoint("rw", "disk", false);
-    createEndpoint("ro", "disk", true);
+    pair.createSecondaryEndpoint("rw", "disk", false);
+    pair.createSecondaryEndpoint("ro", "disk", true);
     new SplittableRandom(11).nextBytes(data);
     try (QpairClient client = QpairLoad.attach(pair.path().resolve("virtnvme/rw"), true)) {
       for (int block = 0; block < BLOCK_COUNT; block++) {
@@ -61,12 +61,6 @@ class QpairReadTest {
         client.run(QpairRequest.WRITE, 0, block, 1, 0, QpairLoad.LIMIT_NS);
       }
     }
-  }
-
-  private void createEndpoint(final String name, final String disk, final boolean readOnly) {
-    pair.call(
-        "vhost_create_blk_controller",
-        Json.of("ctrlr", name, "dev_name", disk, "readonly", readOnly, "transport", "virtnvme"));
   }
 
   private Process start(final Path out, final String... arguments) throws IOException {
@@ -158,7 +152,7 @@ class QpairReadTest {
     pair.call(
         "bdev_uring_create",
         Json.of("name", "bad", "filename", disk.device(), "block_size", QpairLoad.BLOCK_BYTES));
-    createEndpoint("bad", "bad", true);
+    pair.createSecondaryEndpoint("bad", "bad", true);
     final Path out = folder.resolve("out");
     final String chunk = "" + CHUNK_BYTES;
     assertEquals(1, run(out, "bad", "--checksum", "--json", "--chunk", chunk), () -> said());

@@ -1,7 +1,9 @@
 package io.virtnvme.chaos;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.qpair.QpairClient;
@@ -23,6 +25,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -55,9 +58,7 @@ class QpairTest {
   }
 
   private void createEndpoint(final String name, final boolean readOnly) {
-    pair.call(
-        "vhost_create_blk_controller",
-        Json.of("ctrlr", name, "dev_name", "disk", "readonly", readOnly, "transport", "virtnvme"));
+    pair.createSecondaryEndpoint(name, "disk", readOnly);
   }
 
   private Path socket(final String name) {
@@ -81,7 +82,7 @@ class QpairTest {
   void shouldRefuseWritesToWhoMayOnlyRead() {
     startPair(0, "mem");
     createEndpoint("ro", true);
-    assertThrows(QpairException.class, () -> attach("ro", true));
+    assertRefused("offered for reading only", () -> attach("ro", true));
     final QpairClient client = attach("rw", false);
     run(client, QpairRequest.READ, 0);
     for (final int opcode :
@@ -97,7 +98,31 @@ class QpairTest {
     for (int client = 0; client < CLIENTS_MAX; client++) {
       run(attach("rw", false), QpairRequest.READ, 0);
     }
-    assertThrows(QpairException.class, () -> attach("rw", false));
+    assertRefused("connections; close one first", () -> attach("rw", false));
+  }
+
+  private static void assertRefused(final String reason, final Executable attachment) {
+    final QpairException refusal = assertThrows(QpairException.class, attachment);
+    assertTrue(refusal.getMessage().contains(reason), refusal.getMessage());
+  }
+
+  @Test
+  void shouldSayHowMuchAClientMayHave() {
+    startPair(0, "mem");
+    final int entriesMax = QpairSegment.ENTRY_COUNT_MAX;
+    final long poolMax = QpairSegment.POOL_LENGTH_MAX;
+    assertRefused(
+        "entries=1025, allowed 2..1024",
+        () -> pairs.add(QpairClient.attach(socket("rw"), entriesMax + 1, 4096, false)));
+    assertRefused(
+        "bytes of the pool=67112960, allowed multiples of 4096 up to 67108864",
+        () -> pairs.add(QpairClient.attach(socket("rw"), entriesMax, poolMax + 4096, false)));
+    final QpairClient largest =
+        pairs.add(QpairClient.attach(socket("rw"), entriesMax, poolMax, false));
+    for (int id = 0; id < entriesMax - 1; id++) {
+      assertTrue(largest.submit(QpairRequest.READ, 0, id, 0, 1, 0));
+    }
+    assertFalse(largest.submit(QpairRequest.READ, 0, 0, 0, 1, 0), "one entry stays empty");
   }
 
   @ParameterizedTest

@@ -28,6 +28,7 @@ final class RunDirectory implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(RunDirectory.class);
   private static final String SEAT_PREFIX = "seat-";
   private static final String SESSION_PREFIX = "session-";
+  private static final String DIRTY_PREFIX = "dirty-";
 
   private final Path path;
   private final int lockFd;
@@ -200,7 +201,11 @@ final class RunDirectory implements AutoCloseable {
     try (DirectoryStream<Path> files = Files.newDirectoryStream(segments.path())) {
       for (final Path file : files) {
         final String name = file.getFileName().toString();
-        if (!keepMemDisks || name.startsWith(SEAT_PREFIX) || name.startsWith(SESSION_PREFIX)) {
+        // Of marks, too: who knows what happens to a file while nobody serves it.
+        if (!keepMemDisks
+            || name.startsWith(SEAT_PREFIX)
+            || name.startsWith(SESSION_PREFIX)
+            || name.startsWith(DIRTY_PREFIX)) {
           delete(file);
         }
       }

@@ -38,6 +38,7 @@ import picocli.CommandLine.ParseResult;
       RpcCommand.class,
       StatusCommand.class,
       ReadCommand.class,
+      ExportCommand.class,
       UpgradeCommand.class,
       VersionCommand.class,
       HelpCommand.class,

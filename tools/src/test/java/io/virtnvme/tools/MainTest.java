@@ -27,7 +27,7 @@ class MainTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"demo", "bench", "up", "rpc", "status", "read", "version"})
+  @ValueSource(strings = {"demo", "bench", "up", "rpc", "status", "read", "export", "version"})
   void shouldExplainEachCommand(final String command) {
     assertEquals(0, run(command, "--help"));
     assertTrue(out.toString().contains("Usage: virtnvme " + command), out.toString());
@@ -54,6 +54,8 @@ class MainTest {
     assertEquals(2, run("demo", "--kills", "-1"));
     assertEquals(2, run("demo", "--bdev", "tape"));
     assertEquals(2, run("rpc"));
+    assertEquals(2, run("export", "backup"));
+    assertEquals(2, run("demo", "--front-end", "qpair"));
     assertEquals(2, run("read"));
     assertEquals(2, run("read", "backup", "--offset", "-1"));
     assertEquals(2, run("read", "backup", "--chunk", "5000"));
@@ -72,6 +74,7 @@ class MainTest {
   @Test
   void shouldFailWithAReasonWhenNoEndpointIsThere() {
     assertEquals(1, run("read", "--run-dir", folder.toString(), "backup"));
+    assertEquals(1, run("export", "--run-dir", folder.toString(), "backup", "--nbd", "unix:/x"));
     assertTrue(err.toString().contains("virtnvme/backup"), err.toString());
     assertFalse(err.toString().contains("\tat "), err.toString());
   }

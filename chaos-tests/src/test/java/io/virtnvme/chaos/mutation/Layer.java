@@ -55,6 +55,7 @@ enum Layer {
           "SessionsTest",
           "ReactorTest");
   private static final List<String> QPAIRS = List.of("QpairAgentTest");
+  private static final List<String> MARKS = List.of("DirtyInterleavingTest", "DirtyMarksTest");
   private static final List<String> MASTER =
       List.of("ReplyRecoveryTest", "RelayTest", "MasterTakeoverTest");
   private static final List<String> SEGMENTS = List.of("SegmentTest");
@@ -123,6 +124,12 @@ enum Layer {
     }
     if (file.contains("/slave/qpair/")) {
       return List.of(QPAIRS);
+    }
+    if (file.endsWith("/DirtySegment.java")) {
+      return List.of(MARKS);
+    }
+    if (file.contains("/slave/bdev/")) {
+      return List.of(MARKS, SESSIONS);
     }
     if (file.startsWith("slave/")) {
       return file.contains("/slave/reactor/") ? List.of(SESSIONS, CONTROLLERS) : List.of(SESSIONS);

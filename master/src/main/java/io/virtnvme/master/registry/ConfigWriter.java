@@ -8,6 +8,7 @@ import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.BdevSpecs;
 import io.virtnvme.master.rpc.BlkControllerSpec;
 import io.virtnvme.master.rpc.ControllerSpecs;
+import io.virtnvme.master.rpc.DirtySpecs;
 import io.virtnvme.master.rpc.LimitSpecs;
 import io.virtnvme.master.rpc.NvmfListenerSpec;
 import io.virtnvme.master.rpc.NvmfNamespaceSpec;
@@ -67,7 +68,7 @@ public final class ConfigWriter {
     calls.addObject().put("method", method).set("params", params);
   }
 
-  /** The calls that make these bdevs, and set their limits. */
+  /** The calls that make these bdevs, set their limits, and have changes marked. */
   public static ArrayNode bdevCalls(final List<BdevSpec> bdevs) {
     final ArrayNode calls = JsonNodeFactory.instance.arrayNode();
     for (final BdevSpec bdev : bdevs) {
@@ -76,6 +77,9 @@ public final class ConfigWriter {
       call.set("params", BdevSpecs.toParams(bdev));
       if (!bdev.limits().equals(BdevLimits.NONE)) {
         addCall(calls, LimitSpecs.METHOD, LimitSpecs.toParams(bdev.name(), bdev.limits()));
+      }
+      if (bdev.dirtyGrainShift() != 0) {
+        addCall(calls, DirtySpecs.START, DirtySpecs.toParams(bdev.name(), bdev.dirtyGrainShift()));
       }
     }
     return calls;

@@ -6,6 +6,7 @@ import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.BdevSpecs;
 import io.virtnvme.master.rpc.BlkControllerSpec;
 import io.virtnvme.master.rpc.ControllerSpecs;
+import io.virtnvme.master.rpc.DirtySpecs;
 import io.virtnvme.master.rpc.LimitSpecs;
 import io.virtnvme.master.rpc.NvmfState;
 import io.virtnvme.master.rpc.RpcException;
@@ -88,6 +89,11 @@ public final class DesiredState {
       resize(RpcParams.of(method, params, List.of("name", "num_blocks")));
     } else if (method.equals(LimitSpecs.METHOD)) {
       limit(RpcParams.of(method, params, LimitSpecs.PARAMETERS));
+    } else if (method.equals(DirtySpecs.START)) {
+      final RpcParams checked = RpcParams.of(method, params, DirtySpecs.START_PARAMETERS);
+      track(checked, DirtySpecs.grainShift(checked));
+    } else if (method.equals(DirtySpecs.STOP)) {
+      track(RpcParams.of(method, params, DirtySpecs.STOP_PARAMETERS), 0);
     } else if (method.equals(ControllerSpecs.CREATE_METHOD)) {
       final BlkControllerSpec controller =
           ControllerSpecs.parse(RpcParams.of(method, params, ControllerSpecs.PARAMETERS));
@@ -131,6 +137,11 @@ public final class DesiredState {
   private void limit(final RpcParams params) {
     final BdevSpec bdev = bdevOf(params);
     bdevs.put(bdev.name(), bdev.withLimits(LimitSpecs.parse(params, bdev.limits())));
+  }
+
+  private void track(final RpcParams params, final int grainShift) {
+    final BdevSpec bdev = bdevOf(params);
+    bdevs.put(bdev.name(), bdev.withDirtyGrainShift(grainShift));
   }
 
   private static <T> void addNew(

@@ -25,7 +25,8 @@ public enum MasterCounter {
   SLAVES_STARVED("times that one stood still beyond the limit for want of a core, and was spared"),
   UPGRADES("upgrades of the slaves that were carried out"),
   UPGRADES_REFUSED("upgrades that failed before anything moved"),
-  UPGRADES_ROLLED_BACK("upgrades that were undone because the other build failed");
+  UPGRADES_ROLLED_BACK("upgrades that were undone because the other build failed"),
+  SECONDARIES_REFUSED("secondaries refused because their user may not attach");
 
   private final String sentence;
 

@@ -6,6 +6,7 @@ import io.virtnvme.ipc.segment.BadSegmentException;
 import io.virtnvme.ipc.segment.SegmentDirectory;
 import io.virtnvme.ipc.segment.SessionSegment;
 import io.virtnvme.ipc.sys.Epoll;
+import io.virtnvme.ipc.sys.Errno;
 import io.virtnvme.ipc.sys.FdMessage;
 import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.ipc.sys.UnixSocket;
@@ -106,6 +107,7 @@ public final class Relay implements AutoCloseable {
                 || others.size() >= CONNECTIONS_PER_CONTROLLER_MAX;
     if (full) {
       refuse(
+          description,
           fd,
           "controller "
               + description.controller()
@@ -119,7 +121,10 @@ public final class Relay implements AutoCloseable {
     try {
       segment = SessionSegment.create(segments, id);
     } catch (final RuntimeException e) {
-      refuse(fd, "no session for controller " + description.controller() + ": " + e.getMessage());
+      refuse(
+          description,
+          fd,
+          "no session for controller " + description.controller() + ": " + e.getMessage());
       return;
     }
     lastSessionId = id;
@@ -140,10 +145,14 @@ public final class Relay implements AutoCloseable {
     return description.protocol() == SessionDescription.Protocol.VFIO_USER_NVME;
   }
 
-  private void refuse(final int fd, final String reason) {
+  private void refuse(final SessionDescription description, final int fd, final String reason) {
     counters.increment(MasterCounter.SESSIONS_REFUSED);
     LOG.warn("connection refused: {}", reason);
-    Fds.close(fd);
+    if (description.protocol() == SessionDescription.Protocol.VIRTNVME) {
+      Secondaries.refuse(fd, Errno.EBUSY, reason);
+    } else {
+      Fds.close(fd);
+    }
   }
 
   private void watch(final FrontEndSession session) {

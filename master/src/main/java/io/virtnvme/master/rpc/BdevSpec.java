@@ -14,6 +14,7 @@ import java.util.UUID;
  * @param filename absolute path of the file or device; empty for {@code MEM} and {@code NULL}
  * @param readOnly whether writes are refused
  * @param limits how much of it guests may use
+ * @param dirtyGrainShift changes are marked with a bit for 1 &lt;&lt; this, bytes; 0: not at all
  */
 public record BdevSpec(
     String name,
@@ -23,8 +24,9 @@ public record BdevSpec(
     long numBlocks,
     String filename,
     boolean readOnly,
-    BdevLimits limits) {
-  /** One without limits. */
+    BdevLimits limits,
+    int dirtyGrainShift) {
+  /** One without limits, whose changes are not marked. */
   public BdevSpec(
       final String name,
       final BdevMethod method,
@@ -33,7 +35,7 @@ public record BdevSpec(
       final long numBlocks,
       final String filename,
       final boolean readOnly) {
-    this(name, method, uuid, blockSize, numBlocks, filename, readOnly, BdevLimits.NONE);
+    this(name, method, uuid, blockSize, numBlocks, filename, readOnly, BdevLimits.NONE, 0);
   }
 
   /** What holds the data. */
@@ -43,11 +45,19 @@ public record BdevSpec(
 
   /** The same bdev with another length. */
   public BdevSpec withNumBlocks(final long newNumBlocks) {
-    return new BdevSpec(name, method, uuid, blockSize, newNumBlocks, filename, readOnly, limits);
+    return new BdevSpec(
+        name, method, uuid, blockSize, newNumBlocks, filename, readOnly, limits, dirtyGrainShift);
   }
 
   /** The same bdev with other limits. */
   public BdevSpec withLimits(final BdevLimits newLimits) {
-    return new BdevSpec(name, method, uuid, blockSize, numBlocks, filename, readOnly, newLimits);
+    return new BdevSpec(
+        name, method, uuid, blockSize, numBlocks, filename, readOnly, newLimits, dirtyGrainShift);
+  }
+
+  /** The same bdev, its changes marked in another way. */
+  public BdevSpec withDirtyGrainShift(final int newShift) {
+    return new BdevSpec(
+        name, method, uuid, blockSize, numBlocks, filename, readOnly, limits, newShift);
   }
 }

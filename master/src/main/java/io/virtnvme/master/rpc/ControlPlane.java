@@ -1,6 +1,7 @@
 package io.virtnvme.master.rpc;
 
 import io.virtnvme.ipc.relay.BdevLimits;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletionStage;
@@ -50,6 +51,19 @@ public interface ControlPlane {
    * there is none of that name.
    */
   CompletionStage<Void> setLimits(String name, BdevLimits limits);
+
+  /**
+   * Marks the changes of a bdev from now on: of each that ends after this has answered. Fails with
+   * ENODEV when there is none of that name, EEXIST when they are marked already, ENOTSUP when it
+   * has no content, ENOSPC.
+   *
+   * @param grainShift a bit stands for 1 &lt;&lt; this, bytes
+   * @return the segment with the marks
+   */
+  CompletionStage<Path> startDirtyTracking(String name, int grainShift);
+
+  /** Marks them no more. Fails with ENODEV when there is no such bdev, ENOENT when it is off. */
+  CompletionStage<Void> stopDirtyTracking(String name);
 
   /** All bdevs in the order of their creation. */
   List<BdevInfo> bdevs();

@@ -1,6 +1,7 @@
 package io.virtnvme.master.supervisor;
 
 import io.virtnvme.ipc.segment.BadSegmentException;
+import io.virtnvme.ipc.segment.DirtySegment;
 import io.virtnvme.ipc.segment.MemDiskSegment;
 import io.virtnvme.ipc.segment.SegmentDirectory;
 import io.virtnvme.ipc.sys.Errno;
@@ -205,14 +206,72 @@ final class BdevFiles {
     return numBlocks;
   }
 
+  /**
+   * Makes the segment in which changes are marked.
+   *
+   * @throws RpcException with what to do
+   */
+  void makeDirty(final String name, final long diskBytes, final int grainShift, final boolean all) {
+    try {
+      deleteIfThere(segments.dirty(name));
+      DirtySegment.create(segments, name, diskBytes, grainShift, all);
+    } catch (final IllegalStateException | SysException e) {
+      throw new RpcException(
+          isNoSpace(e) ? RpcException.ENOSPC : RpcException.EIO,
+          "changes of bdev "
+              + name
+              + " cannot be marked: "
+              + e.getMessage()
+              + "; choose a larger grain_kib or make /dev/shm larger");
+    }
+  }
+
+  /**
+   * Finds the marks that a master before this one had made, or makes them as they should be.
+   *
+   * @return whether changes can be marked
+   */
+  boolean restoreDirty(final BdevSpec spec, final Found found) {
+    if (spec.dirtyGrainShift() == 0) {
+      deleteIfThere(segments.dirty(spec.name()));
+      return false;
+    }
+    try (DirtySegment kept = DirtySegment.open(segments, spec.name())) {
+      if (kept.grainBytes() == 1L << spec.dirtyGrainShift()
+          && kept.covers(found.blockCount() * found.blockBytes())) {
+        return true;
+      }
+    } catch (final BadSegmentException e) {
+      LOG.warn("marks of changes are lost, so all of {} counts as changed: {}", spec.name(), e);
+    }
+    try {
+      final long diskBytes = found.blockCount() * found.blockBytes();
+      makeDirty(spec.name(), diskBytes, spec.dirtyGrainShift(), true);
+      return true;
+    } catch (final RpcException e) {
+      LOG.error("{}", e.getMessage());
+      return false;
+    }
+  }
+
+  /** Removes the marks of changes. */
+  void deleteDirty(final String name) {
+    deleteIfThere(segments.dirty(name));
+  }
+
+  private static void deleteIfThere(final Path path) {
+    try {
+      Files.deleteIfExists(path);
+    } catch (final IOException e) {
+      LOG.warn("cannot remove {}: {}", path, e.getMessage());
+    }
+  }
+
   /** Removes what only existed for the bdev. */
   void delete(final BdevEntry entry) {
+    deleteDirty(entry.name());
     if (entry.spec().kind() == BdevKind.MEM) {
-      try {
-        Files.deleteIfExists(segments.memDisk(entry.name()));
-      } catch (final IOException e) {
-        LOG.warn("cannot remove {}: {}", segments.memDisk(entry.name()), e.getMessage());
-      }
+      deleteIfThere(segments.memDisk(entry.name()));
     }
   }
 }

@@ -11,6 +11,7 @@ import io.virtnvme.master.relay.MasterCounters;
 import io.virtnvme.master.rpc.BdevKind;
 import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.RpcException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
@@ -36,6 +37,9 @@ final class Bdevs {
 
   /** What a slave answered about a bdev. */
   private record Answer(int errno, String text, long blockCount) {}
+
+  /** What is behind a bdev again, and whether its changes are marked. */
+  private record Restored(BdevFiles.Found found, boolean isMarked) {}
 
   private record Request(Slave slave, CompletableFuture<Answer> answer, EventLoop.Timer timer) {}
 
@@ -220,27 +224,98 @@ final class Bdevs {
       held.spec(spec);
       // The dead master may have told limits that it could not record any more.
       tellAll(held, RelayMessageType.BDEV_LIMITS, spec.limits()::write);
-      return CompletableFuture.completedFuture(null);
+      final BdevDescription now = held.description();
+      final BdevFiles.Found found = new BdevFiles.Found(now.blockBytes(), now.blockCount(), false);
+      return onFileThread(() -> files.restoreDirty(spec, found))
+          .thenAccept(
+              on -> {
+                held.spec(spec.withDirtyGrainShift(on ? spec.dirtyGrainShift() : 0));
+                tellTracking(held);
+              });
     }
-    return onFileThread(() -> files.prepare(spec, true))
+    return onFileThread(
+            () -> {
+              final BdevFiles.Found found = files.prepare(spec, true);
+              return new Restored(found, files.restoreDirty(spec, found));
+            })
         .handle(
-            (found, failure) -> {
+            (restored, failure) -> {
               if (failure != null) {
                 final String problem = String.valueOf(cause(failure).getMessage());
                 add(spec, Math.max(512, spec.blockSize()), 0).problem(problem);
                 LOG.error("bdev {} is not served: {}", spec.name(), problem);
                 return null;
               }
+              final BdevFiles.Found found = restored.found();
               if (found.recreated()) {
                 counters.increment(MasterCounter.MEM_DISKS_RECREATED);
                 LOG.warn(
                     "memory disk {} was gone with its host or its instance: it is empty now",
                     spec.name());
               }
-              final BdevEntry entry = add(spec, found.blockBytes(), found.blockCount());
-              tellAllOf(entry);
+              final int grainShift = restored.isMarked() ? spec.dirtyGrainShift() : 0;
+              tellAllOf(
+                  add(
+                      spec.withDirtyGrainShift(grainShift),
+                      found.blockBytes(),
+                      found.blockCount()));
               return null;
             });
+  }
+
+  /** Marks changes from now on; the segment with the marks. */
+  CompletableFuture<Path> track(final BdevEntry entry, final int grainShift) {
+    if (entry.spec().kind() == BdevKind.NULL || !entry.isKnown()) {
+      throw new RpcException(
+          RpcException.ENOTSUP,
+          "bdev " + entry.name() + " has no content whose changes could be marked");
+    }
+    if (entry.spec().dirtyGrainShift() != 0) {
+      throw new RpcException(
+          RpcException.EEXIST,
+          "changes of bdev " + entry.name() + " are marked already; stop that first");
+    }
+    final long diskBytes = entry.description().lengthBytes();
+    return onFileThread(
+            () -> {
+              files.makeDirty(entry.name(), diskBytes, grainShift, false);
+              return null;
+            })
+        .thenCompose(
+            made -> {
+              // First, so that a slave which comes while the others are asked is told as well.
+              entry.spec(entry.spec().withDirtyGrainShift(grainShift));
+              // All of them: a standby takes over by itself, and must mark from its first request.
+              return askAll(entry, RelayMessageType.BDEV_TRACK, writer -> writer.putInt(1));
+            })
+        .thenCompose(
+            answer ->
+                answer.errno() == 0
+                    ? CompletableFuture.completedFuture(config.segments().dirty(entry.name()))
+                    : untrack(entry)
+                        .thenCompose(
+                            undone ->
+                                CompletableFuture.failedFuture(
+                                    new RpcException(-answer.errno(), answer.text()))));
+  }
+
+  /** Marks changes no more. The segment goes first: a client never takes old marks for new ones. */
+  CompletableFuture<Void> untrack(final BdevEntry entry) {
+    return onFileThread(
+            () -> {
+              files.deleteDirty(entry.name());
+              return null;
+            })
+        .thenAccept(
+            deleted -> {
+              entry.spec(entry.spec().withDirtyGrainShift(0));
+              tellTracking(entry);
+            });
+  }
+
+  private void tellTracking(final BdevEntry entry) {
+    final int on = entry.spec().dirtyGrainShift() == 0 ? 0 : 1;
+    tellAll(entry, RelayMessageType.BDEV_TRACK, writer -> writer.putInt(on));
   }
 
   /** Everything that makes a bdev. */
@@ -257,6 +332,9 @@ final class Bdevs {
     final BdevLimits limits = entry.spec().limits();
     if (!limits.equals(BdevLimits.NONE)) {
       tell(slave, entry, RelayMessageType.BDEV_LIMITS, 0, limits::write);
+    }
+    if (entry.spec().dirtyGrainShift() != 0) {
+      tell(slave, entry, RelayMessageType.BDEV_TRACK, 0, writer -> writer.putInt(1));
     }
   }
 
@@ -288,6 +366,13 @@ final class Bdevs {
 
   CompletableFuture<BdevEntry> resize(
       final BdevEntry entry, final long numBlocks, final boolean claimed) {
+    if (entry.spec().dirtyGrainShift() != 0) {
+      throw new RpcException(
+          RpcException.EBUSY,
+          "changes of bdev "
+              + entry.name()
+              + " are marked; stop that with virtnvme_stop_dirty_tracking first");
+    }
     final long before = entry.description().blockCount();
     final boolean isFile = entry.spec().kind() == BdevKind.URING;
     if (!isFile) {
@@ -413,6 +498,28 @@ final class Bdevs {
     if (owner == null || !owner.isReachable() || !entry.isKnown()) {
       return CompletableFuture.completedFuture(NO_OWNER);
     }
+    return ask(owner, entry, type, body);
+  }
+
+  /** Every slave that serves the bdev or would; the first that cannot speaks for all. */
+  private CompletableFuture<Answer> askAll(
+      final BdevEntry entry, final RelayMessageType type, final Consumer<RelayWriter> body) {
+    CompletableFuture<Answer> all = CompletableFuture.completedFuture(NO_OWNER);
+    for (final Slave slave : slaves.reachable()) {
+      if (slave.watchedSeats().contains(entry.seat())) {
+        all =
+            all.thenCombine(
+                ask(slave, entry, type, body), (one, next) -> one.errno() != 0 ? one : next);
+      }
+    }
+    return all;
+  }
+
+  private CompletableFuture<Answer> ask(
+      final Slave slave,
+      final BdevEntry entry,
+      final RelayMessageType type,
+      final Consumer<RelayWriter> body) {
     final long sequence = ++lastSequence;
     final CompletableFuture<Answer> answer = new CompletableFuture<>();
     final EventLoop.Timer timer =
@@ -422,9 +529,9 @@ final class Bdevs {
                 settle(
                     sequence,
                     new Answer(
-                        Errno.ETIMEDOUT, owner + " did not answer about " + entry.name(), 0)));
-    requests.put(sequence, new Request(owner, answer, timer));
-    tell(owner, entry, type, sequence, body);
+                        Errno.ETIMEDOUT, slave + " did not answer about " + entry.name(), 0)));
+    requests.put(sequence, new Request(slave, answer, timer));
+    tell(slave, entry, type, sequence, body);
     return answer;
   }
 

@@ -16,6 +16,7 @@ import io.virtnvme.master.rpc.RpcException;
 import io.virtnvme.master.rpc.SlaveInfo;
 import io.virtnvme.master.rpc.UpgradeInfo;
 import io.virtnvme.master.rpc.UpgradeSpec;
+import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
@@ -163,6 +164,25 @@ public final class ConductorControlPlane implements ControlPlane {
   @Override
   public CompletionStage<Void> setLimits(final String name, final BdevLimits limits) {
     return change(() -> supervisor.bdevs().limit(supervisor.bdevs().require(name, null), limits));
+  }
+
+  @Override
+  public CompletionStage<Path> startDirtyTracking(final String name, final int grainShift) {
+    return change(
+        () -> supervisor.bdevs().track(supervisor.bdevs().require(name, null), grainShift));
+  }
+
+  @Override
+  public CompletionStage<Void> stopDirtyTracking(final String name) {
+    return change(
+        () -> {
+          final BdevEntry entry = supervisor.bdevs().require(name, null);
+          if (entry.spec().dirtyGrainShift() == 0) {
+            throw new RpcException(
+                RpcException.ENOENT, "changes of bdev " + name + " are not marked");
+          }
+          return supervisor.bdevs().untrack(entry);
+        });
   }
 
   private boolean isClaimed(final String bdevName) {

@@ -1,14 +1,17 @@
 package io.virtnvme.master.supervisor;
 
 import io.virtnvme.ipc.relay.SessionDescription;
-import io.virtnvme.ipc.sys.Fds;
+import io.virtnvme.ipc.sys.Errno;
 import io.virtnvme.ipc.sys.Processes;
 import io.virtnvme.ipc.sys.UnixSocket;
 import io.virtnvme.master.relay.DescriptorStore;
 import io.virtnvme.master.relay.EventLoop;
 import io.virtnvme.master.relay.FrontEndSession;
 import io.virtnvme.master.relay.Listener;
+import io.virtnvme.master.relay.MasterCounter;
+import io.virtnvme.master.relay.MasterCounters;
 import io.virtnvme.master.relay.Relay;
+import io.virtnvme.master.relay.Secondaries;
 import io.virtnvme.master.rpc.BlkControllerSpec;
 import io.virtnvme.master.rpc.BlkTransport;
 import io.virtnvme.master.rpc.RpcException;
@@ -39,6 +42,7 @@ final class Controllers {
   private final Seats seats;
   private final Relay relay;
   private final DescriptorStore store;
+  private final MasterCounters counters;
   private final Map<String, Controller> byName = new LinkedHashMap<>();
   private Predicate<String> isNamespace = bdevName -> false;
 
@@ -48,8 +52,10 @@ final class Controllers {
       final Bdevs bdevs,
       final Seats seats,
       final Relay relay,
-      final DescriptorStore store) {
+      final DescriptorStore store,
+      final MasterCounters counters) {
     this.store = store;
+    this.counters = counters;
     this.loop = loop;
     this.directory = directory;
     this.bdevs = bdevs;
@@ -171,12 +177,19 @@ final class Controllers {
     final Controller controller = byName.get(ctrlr);
     final BlkControllerSpec spec = controller.spec();
     final boolean secondary = spec.transport() == BlkTransport.VIRTNVME;
-    if (secondary && !isTrusted(UnixSocket.peerUid(fd))) {
-      LOG.warn(
-          "controller {}: a process of user {} may not attach; only root and the master's user may",
-          ctrlr,
-          UnixSocket.peerUid(fd));
-      Fds.close(fd);
+    final int uid = UnixSocket.peerUid(fd);
+    if (secondary && !isTrusted(uid)) {
+      final String reason =
+          "user "
+              + uid
+              + " may not attach to controller "
+              + ctrlr
+              + ": only root and user "
+              + Processes.currentUid()
+              + " may";
+      LOG.warn("connection of process {} refused: {}", UnixSocket.peerPid(fd), reason);
+      counters.increment(MasterCounter.SECONDARIES_REFUSED);
+      Secondaries.refuse(fd, Errno.EACCES, reason);
       return;
     }
     relay.open(

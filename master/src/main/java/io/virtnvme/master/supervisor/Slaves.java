@@ -265,6 +265,7 @@ final class Slaves {
           BDEV_REMOVE,
           BDEV_RESIZE,
           BDEV_LIMITS,
+          BDEV_TRACK,
           RELAY,
           SESSION_CLOSE,
           NAMESPACES,

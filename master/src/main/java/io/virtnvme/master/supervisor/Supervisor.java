@@ -90,7 +90,8 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
             bdevs,
             seats,
             relay,
-            config.descriptorStore());
+            config.descriptorStore(),
+            counters);
     namespaceNews = new NamespaceNews(loop, config.answerNsMax(), slaves, seats);
     subsystems =
         new Subsystems(

@@ -86,13 +86,14 @@ final class RegistryTest {
   }
 
   @Test
-  void shouldGiveBackLimitsAlsoFromACheckpoint() {
+  void shouldGiveBackLimitsAndDirtyTrackingAlsoFromACheckpoint() {
     try (Registry registry = open()) {
       createNull(registry, "a");
       append(
           registry,
           "bdev_set_qos_limit",
           "{\"name\":\"a\",\"rw_ios_per_sec\":5,\"w_mbytes_per_sec\":7}");
+      append(registry, "virtnvme_start_dirty_tracking", "{\"name\":\"a\",\"grain_kib\":4}");
       nowMs.addAndGet(DAY_MS);
       createNull(registry, "b");
     }
@@ -101,6 +102,7 @@ final class RegistryTest {
       assertEquals(
           List.of(new BdevLimits(5, 0, 0, 7), BdevLimits.NONE),
           state.bdevs().stream().map(BdevSpec::limits).toList());
+      assertEquals(List.of(12, 0), state.bdevs().stream().map(BdevSpec::dirtyGrainShift).toList());
       assertEquals(0, registry.counters().get("registry_entries_skipped"));
     }
   }

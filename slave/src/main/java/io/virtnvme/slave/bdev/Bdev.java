@@ -48,6 +48,11 @@ public interface Bdev extends AutoCloseable {
     return RateLimits.OFF;
   }
 
+  /** Where its changes are marked; null for a device that has no content. Any thread. */
+  default DirtyTracking tracking() {
+    return null;
+  }
+
   /** Lets go of device and lock. No queue of the device runs any more and none is in flight. */
   @Override
   void close();

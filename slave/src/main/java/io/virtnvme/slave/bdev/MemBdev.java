@@ -28,6 +28,7 @@ final class MemBdev implements Bdev {
   private final List<MemDiskSegment> mappings = new ArrayList<>();
 
   private final RateLimits limits = new RateLimits();
+  private final DirtyTracking tracking = new DirtyTracking();
   private volatile BdevDescription description;
   private volatile Extent extent;
 
@@ -112,8 +113,14 @@ final class MemBdev implements Bdev {
   }
 
   @Override
+  public DirtyTracking tracking() {
+    return tracking;
+  }
+
+  @Override
   public void close() {
     mappings.forEach(MemDiskSegment::close);
     mappings.clear();
+    tracking.close();
   }
 }

@@ -10,12 +10,14 @@ import io.virtnvme.ipc.sys.Errno;
 final class MemChannel implements BlockChannel {
   private final MemBdev bdev;
   private final UringReactorIo io;
+  private final DirtyTracking tracking;
   private final int blockBytes;
   private final boolean readOnly;
 
   MemChannel(final MemBdev bdev, final UringReactorIo io) {
     this.bdev = bdev;
     this.io = io;
+    this.tracking = bdev.tracking();
     this.blockBytes = bdev.description().blockBytes();
     this.readOnly = bdev.description().readOnly();
   }
@@ -40,14 +42,20 @@ final class MemChannel implements BlockChannel {
       return -Errno.EROFS;
     }
     final long blocks = extent.address() + offsetBytes;
-    return switch (operation) {
-      case OP_READ -> read(iovecs, iovecCount, blocks, lengthBytes);
-      case OP_WRITE -> write(iovecs, iovecCount, blocks, lengthBytes);
-      // The pages were reserved when the disk was made and stay: a disk that gave them back could
-      // meet a full tmpfs later, and that is a SIGBUS.
-      case OP_WRITE_ZEROES, OP_UNMAP -> zero(blocks, lengthBytes, tag);
-      default -> -Errno.EOPNOTSUPP;
-    };
+    if (operation == OP_READ) {
+      return read(iovecs, iovecCount, blocks, lengthBytes);
+    }
+    tracking.begin(offsetBytes, lengthBytes);
+    final int result =
+        switch (operation) {
+          case OP_WRITE -> write(iovecs, iovecCount, blocks, lengthBytes);
+          // The pages were reserved when the disk was made and stay: a disk that gave them back
+          // could meet a full tmpfs later, and that is a SIGBUS.
+          case OP_WRITE_ZEROES, OP_UNMAP -> zero(blocks, offsetBytes, lengthBytes, tag);
+          default -> -Errno.EOPNOTSUPP;
+        };
+    tracking.end(offsetBytes, lengthBytes);
+    return result;
   }
 
   private static int read(
@@ -82,12 +90,15 @@ final class MemChannel implements BlockChannel {
     return destination == end ? DONE : -Errno.EINVAL;
   }
 
-  private int zero(final long blocks, final long lengthBytes, final long tag) {
+  private int zero(
+      final long blocks, final long offsetBytes, final long lengthBytes, final long tag) {
     if (lengthBytes <= ZeroFills.SLICE_BYTES) {
       Mem.fill(blocks, lengthBytes, (byte) 0);
       return DONE;
     }
-    return !io.isRecovering() && io.zeroFills().add(blocks, lengthBytes, tag) ? PENDING : RETRY;
+    return !io.isRecovering() && io.zeroFills().add(blocks, lengthBytes, tag, tracking, offsetBytes)
+        ? PENDING
+        : RETRY;
   }
 
   @Override

@@ -27,6 +27,7 @@ final class UringBdev implements Bdev {
   private final DirectIo.Alignment alignment;
   private final boolean readOnly;
   private final RateLimits limits = new RateLimits();
+  private final DirtyTracking tracking = new DirtyTracking();
   private volatile BdevDescription description;
   private volatile long lengthBytes;
   private volatile boolean fenced;
@@ -252,10 +253,16 @@ final class UringBdev implements Bdev {
   }
 
   @Override
+  public DirtyTracking tracking() {
+    return tracking;
+  }
+
+  @Override
   public void close() {
     if (!closed) {
       closed = true;
       Fds.close(fd);
+      tracking.close();
     }
   }
 }

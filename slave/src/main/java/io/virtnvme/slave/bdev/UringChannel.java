@@ -15,6 +15,7 @@ final class UringChannel implements BlockChannel {
 
   private final UringBdev bdev;
   private final UringReactorIo io;
+  private final DirtyTracking tracking;
   private final int blockBytes;
   private final boolean readOnly;
   private final int addressMask;
@@ -26,6 +27,7 @@ final class UringChannel implements BlockChannel {
   UringChannel(final UringBdev bdev, final UringReactorIo io) {
     this.bdev = bdev;
     this.io = io;
+    this.tracking = bdev.tracking();
     this.blockBytes = bdev.description().blockBytes();
     this.readOnly = bdev.readOnly();
     this.addressMask = bdev.alignment().memoryBytes() - 1;
@@ -89,6 +91,11 @@ final class UringChannel implements BlockChannel {
         : other(operation, offsetBytes, lengthBytes, flags, tag);
   }
 
+  /** A change has ended, well or not, and nobody has been told so. */
+  void onChanged(final long offsetBytes, final long lengthBytes) {
+    tracking.end(offsetBytes, lengthBytes);
+  }
+
   private int transfer(
       final int operation,
       final long iovecs,
@@ -109,6 +116,9 @@ final class UringChannel implements BlockChannel {
       bounceCount++;
     }
     final UringRequest request = free[--freeCount];
+    if (operation == OP_WRITE) {
+      tracking.begin(offsetBytes, lengthBytes);
+    }
     request.beginTransfer(
         operation == OP_WRITE, iovecs, iovecCount, offsetBytes, lengthBytes, flags, tag, bounce);
     io.start(request);
@@ -127,6 +137,9 @@ final class UringChannel implements BlockChannel {
       return DONE;
     }
     final UringRequest request = free[--freeCount];
+    if (operation != OP_FLUSH) {
+      tracking.begin(offsetBytes, lengthBytes);
+    }
     request.beginOther(operation, offsetBytes, lengthBytes, flags, tag);
     io.start(request);
     return PENDING;

@@ -198,6 +198,7 @@ public final class UringReactorIo implements ReactorIo {
         proceed(request);
       } else {
         final long tag = request.tag();
+        request.markChanged();
         request.end();
         inFlightCount--;
         ends++;
@@ -240,6 +241,7 @@ public final class UringReactorIo implements ReactorIo {
         final int end = request.mustScatter() ? BlockChannel.PENDING : request.onCompletion(result);
         if (end != BlockChannel.PENDING) {
           ends++;
+          request.markChanged();
           listener.onIoEnd(request.tag(), end);
         }
       }

@@ -50,6 +50,11 @@ final class UringRequest {
   private long offsetBytes;
 
   private long remainingBytes;
+
+  /** What it changes as a whole; nothing for a read or a flush. */
+  private long changedOffsetBytes;
+
+  private long changedBytes;
   private int iovecIndex;
   private long iovecUsedBytes;
   private int retryCount;
@@ -116,6 +121,8 @@ final class UringRequest {
     tag = newTag;
     retryCount = 0;
     isHint = false;
+    changedOffsetBytes = newOffsetBytes;
+    changedBytes = first == Step.READ || first == Step.SYNC ? 0 : lengthBytes;
   }
 
   long tag() {
@@ -128,6 +135,13 @@ final class UringRequest {
 
   void next(final UringRequest request) {
     next = request;
+  }
+
+  /** Marks what it changed: it has ended. */
+  void markChanged() {
+    if (changedBytes != 0) {
+      channel.onChanged(changedOffsetBytes, changedBytes);
+    }
   }
 
   /** Frees the request and what it holds. */

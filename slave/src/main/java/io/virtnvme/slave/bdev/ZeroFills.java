@@ -15,17 +15,31 @@ final class ZeroFills {
   private final long[] address = new long[CAPACITY];
   private final long[] remainingBytes = new long[CAPACITY];
   private final long[] tag = new long[CAPACITY];
+
+  /** Whose disk it is, and the whole range on it. */
+  private final DirtyTracking[] tracking = new DirtyTracking[CAPACITY];
+
+  private final long[] offsetBytes = new long[CAPACITY];
+  private final long[] lengthBytes = new long[CAPACITY];
   private int count;
   private int turn;
 
   /** False when there is no room. */
-  boolean add(final long firstAddress, final long lengthBytes, final long requestTag) {
+  boolean add(
+      final long firstAddress,
+      final long wholeBytes,
+      final long requestTag,
+      final DirtyTracking diskTracking,
+      final long diskOffsetBytes) {
     if (count == CAPACITY) {
       return false;
     }
     address[count] = firstAddress;
-    remainingBytes[count] = lengthBytes;
+    remainingBytes[count] = wholeBytes;
     tag[count] = requestTag;
+    tracking[count] = diskTracking;
+    offsetBytes[count] = diskOffsetBytes;
+    lengthBytes[count] = wholeBytes;
     count++;
     return true;
   }
@@ -53,10 +67,14 @@ final class ZeroFills {
       return 0;
     }
     final long endedTag = tag[turn];
+    tracking[turn].end(offsetBytes[turn], lengthBytes[turn]);
     count--;
     address[turn] = address[count];
     remainingBytes[turn] = remainingBytes[count];
     tag[turn] = tag[count];
+    tracking[turn] = tracking[count];
+    offsetBytes[turn] = offsetBytes[count];
+    lengthBytes[turn] = lengthBytes[count];
     listener.onIoEnd(endedTag, BlockChannel.DONE);
     return 1;
   }

@@ -8,6 +8,8 @@ import io.virtnvme.ipc.relay.RelayFormatException;
 import io.virtnvme.ipc.relay.RelayMessageType;
 import io.virtnvme.ipc.relay.RelayReader;
 import io.virtnvme.ipc.relay.RelayWriter;
+import io.virtnvme.ipc.segment.BadSegmentException;
+import io.virtnvme.ipc.segment.DirtySegment;
 import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.ipc.segment.SegmentDirectory;
 import io.virtnvme.ipc.sys.Epoll;
@@ -210,6 +212,7 @@ public final class SlaveControl implements ReactorEvents {
       }
       case BDEV_RESIZE -> onBdevResize(message);
       case BDEV_LIMITS -> onBdevLimits(message);
+      case BDEV_TRACK -> onBdevTrack(message);
       case SESSION -> sessions.onSession(message);
       case RELAY -> sessions.onRelay(message);
       case SESSION_CLOSE -> sessions.onClose(message.id());
@@ -371,6 +374,40 @@ public final class SlaveControl implements ReactorEvents {
           volume == null ? Errno.ENODEV : 0,
           volume == null ? "no such bdev here" : "",
           0);
+    }
+  }
+
+  private void onBdevTrack(final RelayReader message) {
+    final long id = message.id();
+    final long sequence = message.sequence();
+    final Volumes.Volume volume = volumes.get(id);
+    if (volume == null) {
+      sendBdevResult(id, sequence, Errno.ENODEV, "no such bdev here", 0);
+      return;
+    }
+    final DirtySegment before;
+    try {
+      before = volumes.track(volume, message.getInt() != 0);
+    } catch (final BadSegmentException | SysException e) {
+      if (sequence == 0) {
+        // The master counts on marks from now on: rather no slave than one that makes none.
+        throw e;
+      }
+      sendBdevResult(id, sequence, Errno.EINVAL, String.valueOf(e.getMessage()), 0);
+      return;
+    }
+    final Runnable whenSeen =
+        () -> {
+          if (before != null) {
+            before.close();
+          }
+          sendBdevResult(id, sequence, 0, "", 0);
+        };
+    final Seat seat = seats.get(volume.seat());
+    if (seat == null) {
+      whenSeen.run();
+    } else {
+      seat.afterCycle(whenSeen);
     }
   }
 

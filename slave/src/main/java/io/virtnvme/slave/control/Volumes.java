@@ -1,9 +1,12 @@
 package io.virtnvme.slave.control;
 
 import io.virtnvme.ipc.relay.BdevDescription;
+import io.virtnvme.ipc.segment.BadSegmentException;
+import io.virtnvme.ipc.segment.DirtySegment;
 import io.virtnvme.ipc.segment.SegmentDirectory;
 import io.virtnvme.slave.bdev.Bdev;
 import io.virtnvme.slave.bdev.Bdevs;
+import io.virtnvme.slave.bdev.DirtyTracking;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -32,6 +35,27 @@ final class Volumes {
     final Volume opened = new Volume(id, seat, Bdevs.open(description, segments));
     volumes.put(id, opened);
     return opened;
+  }
+
+  /**
+   * Marks changes of a device from now on, or not any more.
+   *
+   * @return the segment used before, or null; the caller closes it when no reactor uses it
+   * @throws BadSegmentException when there is none that covers the device
+   */
+  DirtySegment track(final Volume volume, final boolean on) {
+    final BdevDescription description = volume.bdev().description();
+    final DirtyTracking tracking = volume.bdev().tracking();
+    if (tracking == null || !on) {
+      return tracking == null ? null : tracking.set(null);
+    }
+    final DirtySegment segment = DirtySegment.open(segments, description.name());
+    if (!segment.covers(description.lengthBytes())) {
+      segment.close();
+      throw new BadSegmentException(
+          segments.dirty(description.name()), "covers less than the disk");
+    }
+    return tracking.set(segment);
   }
 
   /** The device, or null. */

@@ -220,11 +220,11 @@ public final class QpairSession implements FrontEndDevice {
               true, reason, QpairMessage.refused(Errno.EINVAL, reason), version, record()));
       return;
     }
-    final int status = record == null ? attach(sequence, message) : 0;
+    final int status = record == null ? attach(wish(sequence, message)) : 0;
     if (status != 0) {
+      final String text = refusal(status, wish(sequence, message));
       sink.onAnswer(
-          Answer.unchanged(
-              false, "", QpairMessage.refused(status, refusal(status)), version, record()));
+          Answer.unchanged(false, "", QpairMessage.refused(status, text), version, record()));
       return;
     }
     sink.onAnswer(
@@ -240,29 +240,34 @@ public final class QpairSession implements FrontEndDevice {
             fds.clone()));
   }
 
-  private static String refusal(final int status) {
+  private static String refusal(final int status, final QpairRecord asked) {
     return switch (status) {
       case Errno.EACCES -> "the volume is offered for reading only";
       case Errno.EINVAL ->
-          "entries must be "
+          "more than a client may have: entries="
+              + asked.entryCount()
+              + ", allowed "
               + QpairSegment.ENTRY_COUNT_MIN
               + ".."
               + QpairSegment.ENTRY_COUNT_MAX
-              + ", the pool a multiple of 4096 up to "
-              + QpairSegment.POOL_LENGTH_MAX
-              + " bytes";
+              + "; bytes of the pool="
+              + asked.poolLength()
+              + ", allowed multiples of 4096 up to "
+              + QpairSegment.POOL_LENGTH_MAX;
       default -> "the queue pair's memory cannot be had";
     };
   }
 
+  private static QpairRecord wish(final long sequence, final byte[] message) {
+    return new QpairRecord(
+        LittleEndian.getInt(message, QpairMessage.ENTRY_COUNT_OFFSET),
+        LittleEndian.getLong(message, QpairMessage.POOL_LENGTH_OFFSET),
+        LittleEndian.getInt(message, QpairMessage.ACCESS_OFFSET) == QpairMessage.ACCESS_WRITE,
+        sequence);
+  }
+
   /** Makes the queue pair and starts it; 0, or an errno. */
-  private int attach(final long sequence, final byte[] message) {
-    final QpairRecord asked =
-        new QpairRecord(
-            LittleEndian.getInt(message, QpairMessage.ENTRY_COUNT_OFFSET),
-            LittleEndian.getLong(message, QpairMessage.POOL_LENGTH_OFFSET),
-            LittleEndian.getInt(message, QpairMessage.ACCESS_OFFSET) == QpairMessage.ACCESS_WRITE,
-            sequence);
+  private int attach(final QpairRecord asked) {
     if (!QpairSegment.isAllowed(asked.entryCount(), asked.poolLength())) {
       return Errno.EINVAL;
     }

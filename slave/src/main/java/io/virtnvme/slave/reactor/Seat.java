@@ -8,6 +8,7 @@ import io.virtnvme.slave.nvme.SessionParts;
 import io.virtnvme.slave.nvme.SessionQueues;
 import io.virtnvme.slave.session.RingHost;
 import java.util.Arrays;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Supplier;
 
 /** A seat that this process waits for or owns, as the control thread sees it. */
@@ -100,6 +101,26 @@ public final class Seat implements AutoCloseable, SeatQueues {
   /** Forgets what was prepared for a session that ended. */
   public void forget(final long sessionId) {
     rings.forget(sessionId);
+  }
+
+  /**
+   * Runs something on the control thread when every reactor has ended the duty cycle that it is in;
+   * at once while the seat is not ours. What the control thread stored before is seen from then on.
+   */
+  public void afterCycle(final Runnable whenDone) {
+    if (!isOwned()) {
+      whenDone.run();
+      return;
+    }
+    final AtomicInteger pending = new AtomicInteger(reactors.length);
+    for (final Reactor reactor : reactors) {
+      reactor.execute(
+          () -> {
+            if (pending.decrementAndGet() == 0) {
+              posted.execute(whenDone);
+            }
+          });
+    }
   }
 
   /** Its running rings, as far as there are any: none while the seat is not ours. */

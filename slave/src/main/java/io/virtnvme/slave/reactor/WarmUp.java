@@ -3,6 +3,7 @@ package io.virtnvme.slave.reactor;
 import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.relay.BdevDescription;
 import io.virtnvme.ipc.relay.BdevLimits;
+import io.virtnvme.ipc.segment.DirtySegment;
 import io.virtnvme.ipc.segment.MemDiskSegment;
 import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.ipc.segment.SegmentDirectory;
@@ -62,7 +63,7 @@ public final class WarmUp {
   private static final BdevLimits LIMITS =
       new BdevLimits(1_000_000, BdevLimits.VALUE_MAX, BdevLimits.VALUE_MAX, BdevLimits.VALUE_MAX);
 
-  /** One request in so many is for a disk with limits. */
+  /** One request in so many is for a disk with limits, whose changes are marked. */
   private static final int LIMITED_SHARE = 8;
 
   /** The compilers have nothing to do when they did nothing for so long. */
@@ -93,6 +94,7 @@ public final class WarmUp {
     final Path file = segments.path().resolve(name);
     try {
       MemDiskSegment.create(segments, name, DISK_BYTES).close();
+      DirtySegment.create(segments, name, DISK_BYTES, DirtySegment.GRAIN_SHIFT_MIN, false);
       final int fd = Fds.open(file.toString(), Fds.O_RDWR | Fds.O_CREAT, 0600);
       Fds.truncate(fd, DISK_BYTES);
       Fds.close(fd);
@@ -113,7 +115,7 @@ public final class WarmUp {
                 kind == BdevDescription.Kind.URING ? REQUESTS_IN_FILE : REQUESTS_IN_MEMORY;
             final int napShare = round == 0 ? 1 : LATER_NAP_SHARE;
             for (final GuestFactory guest : GUESTS) {
-              warm(ioFactory, guest.make(disk, variant), requests, napShare);
+              warm(segments, ioFactory, guest.make(disk, variant), requests, napShare);
             }
             if (round == REHEARSAL_ROUND && kind == BdevDescription.Kind.NULL) {
               for (final GuestFactory guest : GUESTS) {
@@ -126,6 +128,7 @@ public final class WarmUp {
     } finally {
       deleteIfThere(file);
       deleteIfThere(segments.memDisk(name));
+      deleteIfThere(segments.dirty(name));
     }
     Processes.trimNativeHeap();
     awaitCompilers();
@@ -159,6 +162,7 @@ public final class WarmUp {
   }
 
   private static void warm(
+      final SegmentDirectory segments,
       final Supplier<ReactorIo> ioFactory,
       final RehearsalGuest guest,
       final int requests,
@@ -167,9 +171,7 @@ public final class WarmUp {
     try {
       warmUp.startReactor(guest.bdev(), Long.MAX_VALUE);
       warmUp.serve(requests);
-      guest.bdev().limits().set(LIMITS);
-      warmUp.serve(requests / LIMITED_SHARE);
-      guest.bdev().limits().set(BdevLimits.NONE);
+      warmUp.serveWithLimitsAndMarks(segments, requests / LIMITED_SHARE);
       for (int i = 0; i < RECOVERIES; i++) {
         warmUp.dieAndRecover(i % (WarmUpGuest.DEPTH + 1));
       }
@@ -179,6 +181,20 @@ public final class WarmUp {
     } finally {
       warmUp.end();
     }
+  }
+
+  private void serveWithLimitsAndMarks(final SegmentDirectory segments, final int requests) {
+    final Bdev disk = guest.bdev();
+    disk.limits().set(LIMITS);
+    if (disk.tracking() != null) {
+      disk.tracking().set(DirtySegment.open(segments, disk.description().name()));
+    }
+    serve(requests);
+    if (disk.tracking() != null) {
+      // This thread is the reactor, and no request runs.
+      disk.tracking().close();
+    }
+    disk.limits().set(BdevLimits.NONE);
   }
 
   private void end() {

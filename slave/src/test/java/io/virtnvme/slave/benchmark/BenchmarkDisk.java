@@ -2,6 +2,7 @@ package io.virtnvme.slave.benchmark;
 
 import io.virtnvme.ipc.relay.BdevDescription;
 import io.virtnvme.ipc.segment.BootId;
+import io.virtnvme.ipc.segment.DirtySegment;
 import io.virtnvme.ipc.segment.MemDiskSegment;
 import io.virtnvme.ipc.segment.SegmentDirectory;
 import io.virtnvme.slave.bdev.Bdev;
@@ -32,6 +33,14 @@ final class BenchmarkDisk implements AutoCloseable {
             segments);
   }
 
+  /** Has changes marked from now on. */
+  DirtySegment track() {
+    DirtySegment.create(segments, NAME, BLOCK_COUNT * Guest.REQUEST_BYTES, 16, false);
+    final DirtySegment marks = DirtySegment.open(segments, NAME);
+    bdev.tracking().set(marks);
+    return marks;
+  }
+
   Bdev bdev() {
     return bdev;
   }
@@ -40,6 +49,7 @@ final class BenchmarkDisk implements AutoCloseable {
   public void close() throws IOException {
     bdev.close();
     Files.deleteIfExists(segments.memDisk(NAME));
+    Files.deleteIfExists(segments.dirty(NAME));
     Files.delete(segments.path());
   }
 }

@@ -259,10 +259,10 @@ public final class BenchCommand implements Callable<Integer> {
               + bdev
               + ")");
     }
-    if (frontEnd == FrontEnd.NVME && (packed || noJournal || comparison != null || peer != null)) {
+    if (frontEnd != FrontEnd.VHOST && (packed || noJournal || comparison != null || peer != null)) {
       throw new ParameterException(
           spec.commandLine(),
-          "--front-end nvme: --packed, --no-journal, --compare and --peer are for vhost");
+          "--front-end nvme or qpair: --packed, --no-journal, --compare and --peer are for vhost");
     }
     if (packed && (noJournal || comparison != null)) {
       throw new ParameterException(

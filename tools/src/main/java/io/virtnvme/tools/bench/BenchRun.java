@@ -144,7 +144,9 @@ final class BenchRun implements AutoCloseable {
                 journal ? Map.of() : WITHOUT_JOURNAL));
     final String kind =
         "virtnvme "
-            + (settings.frontEnd() == FrontEnd.NVME ? "nvme " : "")
+            + (settings.frontEnd() == FrontEnd.VHOST
+                ? ""
+                : settings.frontEnd().name().toLowerCase(Locale.ROOT) + " ")
             + settings.kind().name().toLowerCase(Locale.ROOT);
     final String label = journal ? kind : kind + ", no journal";
     say("%s: run directory %s", label, pair.runDirectory().path());

@@ -5,6 +5,7 @@ import io.virtnvme.ipc.disk.DiskQueue;
 import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.nvme.client.NvmeClient;
 import io.virtnvme.ipc.nvme.client.NvmeClientConfig;
+import io.virtnvme.ipc.qpair.QpairFrontEnd;
 import io.virtnvme.ipc.vhostuser.VhostUserFrontEnd;
 import io.virtnvme.ipc.vhostuser.VhostUserFrontEndConfig;
 import io.virtnvme.ipc.virtio.BlkFeature;
@@ -139,6 +140,9 @@ final class ClientRun {
   }
 
   private DiskFrontEnd connect(final long memoryBytes, final boolean hugePages) {
+    if (order.frontEnd() == FrontEnd.QPAIR) {
+      return QpairFrontEnd.connect(Path.of(order.socket()), queueSize, memoryBytes);
+    }
     if (order.frontEnd() == FrontEnd.NVME) {
       return NvmeClient.connect(
           new NvmeClientConfig()

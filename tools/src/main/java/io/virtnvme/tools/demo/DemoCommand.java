@@ -11,6 +11,7 @@ import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** {@code virtnvme demo}. */
@@ -116,6 +117,10 @@ public final class DemoCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
+    if (frontEnd == FrontEnd.QPAIR) {
+      throw new ParameterException(
+          spec.commandLine(), "--front-end qpair: a guest's are vhost and nvme");
+    }
     OptionRange.check(spec, "--seconds", seconds, 1, 86_400);
     OptionRange.check(spec, "--kills", kills, 0, 100_000);
     OptionRange.check(spec, "--size", megabytes, 1, 65_536);

@@ -49,6 +49,7 @@ final class FrontEnds {
                   .memoryBytes(
                       settings.queueCount() * (QUEUE_BYTES + (long) queueSize * PAGE_BYTES)
                           + dataBytes));
+      case QPAIR -> throw new IllegalArgumentException("a load is a guest's, not a secondary's");
     };
   }
 }

@@ -12,6 +12,7 @@ import java.util.concurrent.TimeUnit;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** {@code virtnvme load}: the client process of the demo. */
@@ -95,6 +96,10 @@ public final class LoadCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    if (frontEnd == FrontEnd.QPAIR) {
+      throw new ParameterException(
+          spec.commandLine(), "--front-end qpair: a guest's are vhost and nvme");
+    }
     OptionRange.check(spec, "--blocks", blockCount, ioBlocksMax, BLOCK_COUNT_MAX);
     // Not next to the good ones: the kernel would merge requests over the edge.
     OptionRange.check(

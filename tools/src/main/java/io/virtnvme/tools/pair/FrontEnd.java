@@ -1,9 +1,11 @@
 package io.virtnvme.tools.pair;
 
-/** What a guest sees of a disk. */
+/** What a guest, or another process, sees of a disk. */
 public enum FrontEnd {
   /** A virtio-blk disk, over vhost-user. */
   VHOST,
   /** An NVMe controller, over vfio-user. */
-  NVME
+  NVME,
+  /** A queue pair of a secondary. */
+  QPAIR
 }

@@ -195,6 +195,14 @@ public final class TemporaryPair implements AutoCloseable {
                   .put("dev_name", BDEV_NAME)
                   .put("packed_ring", settings.packed()));
       case NVME -> createNvmeController();
+      case QPAIR ->
+          rpc.call(
+              "vhost_create_blk_controller",
+              JsonNodeFactory.instance
+                  .objectNode()
+                  .put("ctrlr", CONTROLLER_NAME)
+                  .put("dev_name", BDEV_NAME)
+                  .put("transport", "virtnvme"));
     }
   }
 
@@ -247,9 +255,11 @@ public final class TemporaryPair implements AutoCloseable {
 
   /** The disk's socket. */
   public Path socket() {
-    return settings.frontEnd() == FrontEnd.NVME
-        ? nvmeDirectory().resolve("cntrl")
-        : runDirectory.controllerSocket(CONTROLLER_NAME);
+    return switch (settings.frontEnd()) {
+      case VHOST -> runDirectory.controllerSocket(CONTROLLER_NAME);
+      case NVME -> nvmeDirectory().resolve("cntrl");
+      case QPAIR -> runDirectory.path().resolve("virtnvme").resolve(CONTROLLER_NAME);
+    };
   }
 
   /** The takeovers so far, as the master tells them. */

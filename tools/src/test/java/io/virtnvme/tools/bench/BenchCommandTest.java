@@ -77,6 +77,7 @@ class BenchCommandTest {
   void shouldRefuseOptionsThatContradictEachOther() {
     assertEquals(2, run("--packed", "--no-journal"));
     assertEquals(2, run("--packed", "--compare", "journal"));
+    assertEquals(2, run("--front-end", "qpair", "--packed"));
     assertEquals(2, run("--compare", "journal", "--bdev", "uring:" + folder.resolve("f")));
     assertTrue(err.toString().contains(folder.resolve("f").toString()), err.toString());
   }
@@ -136,6 +137,24 @@ class BenchCommandTest {
       final Path path = Path.of(runDirectory.group(1));
       assertFalse(Files.exists(path));
       assertTrue(Leftovers.processesOf(path).isEmpty());
+    }
+  }
+
+  @Test
+  @Timeout(value = 5, unit = TimeUnit.MINUTES)
+  void shouldMeasureAQueuePair() throws IOException {
+    final String[] arguments = {
+      "--json --front-end qpair --size 16 --seconds 1 --rounds 1 --warm-up-ms 100",
+      "--work mixed,seqread --queue-depth 1,32"
+    };
+    final int exitCode = run(String.join(" ", arguments).split(" ", -1));
+
+    assertEquals(0, exitCode, () -> out + "\n" + err);
+    final JsonNode results = new ObjectMapper().readTree(out.toString()).path("results");
+    assertEquals(4, results.size());
+    for (final JsonNode result : results) {
+      assertEquals("virtnvme qpair mem", result.path("subject").asText());
+      assertTrue(result.path("iops").asLong() > 0);
     }
   }
 

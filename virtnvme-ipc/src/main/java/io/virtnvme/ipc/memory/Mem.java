@@ -165,6 +165,22 @@ public final class Mem {
     return UnsafeApi.getAndBitwiseOrByte(null, address, mask);
   }
 
+  /** Sets bits atomically and returns the word as it was. */
+  public static long getAndBitwiseOrLong(final long address, final long mask) {
+    if (RECORDING) {
+      record(address, Long.BYTES);
+    }
+    return UnsafeApi.getAndBitwiseOrLong(null, address, mask);
+  }
+
+  /** Clears the bits that the mask does not have, atomically, and returns the word as it was. */
+  public static long getAndBitwiseAndLong(final long address, final long mask) {
+    if (RECORDING) {
+      record(address, Long.BYTES);
+    }
+    return UnsafeApi.getAndBitwiseAndLong(null, address, mask);
+  }
+
   /** Adds atomically and returns the value as it was. */
   public static long getAndAddLong(final long address, final long delta) {
     if (RECORDING) {

@@ -53,6 +53,7 @@ public final class QpairClient implements AutoCloseable {
   private final EventFd call = new EventFd();
   private final Epoll epoll = new Epoll(2);
   private final Listener blocking = this::onBlockingEnd;
+  private final QpairPool pool;
   private int tail;
   private int head;
   private int phase = 1;
@@ -67,6 +68,7 @@ public final class QpairClient implements AutoCloseable {
     this.callFd = fds[2];
     this.mapping = mapping;
     this.geometry = geometry;
+    this.pool = new QpairPool(geometry.poolLength(), geometry.blockBytes());
     this.segment = mapping.address();
     this.requests = segment + QpairSegment.REQUESTS_OFFSET;
     this.completions = segment + QpairSegment.completionsOffset(geometry.entryCount());
@@ -116,16 +118,15 @@ public final class QpairClient implements AutoCloseable {
     final long buffer = Mem.allocate(QpairMessage.REPLY_LENGTH_MAX);
     try (FdMessage socket = new FdMessage()) {
       Mem.copyIn(message, 0, buffer, message.length);
-      if (socket.send(fd, buffer, message.length, new int[0], 0) != message.length
-          || !Fds.awaitReadable(fd, REPLY_MS_MAX)) {
+      // A master that says no may have hung up already: what it said is there nevertheless.
+      socket.send(fd, buffer, message.length, new int[0], 0);
+      if (!Fds.awaitReadable(fd, REPLY_MS_MAX)) {
         throw new QpairException("no answer: is a slave running?");
       }
       final long length = socket.receive(fd, buffer, QpairMessage.REPLY_LENGTH_MAX, 0);
       if (length <= 0) {
         throw new QpairException(
-            length == 0
-                ? "the master hung up: its log says why (not allowed, or too many clients)"
-                : Errno.text((int) -length));
+            length == 0 ? "the master hung up: its log says why" : Errno.text((int) -length));
       }
       final byte[] reply = new byte[(int) length];
       Mem.copyOut(buffer, reply, 0, reply.length);
@@ -168,6 +169,11 @@ public final class QpairClient implements AutoCloseable {
   /** Host address of the pool's first byte. */
   public long poolAddress() {
     return segment + QpairSegment.poolOffset(geometry.entryCount());
+  }
+
+  /** Lends parts of the pool, to callers that do not divide it themselves. */
+  public QpairPool pool() {
+    return pool;
   }
 
   /** Requests submitted whose completion was not polled. */
@@ -220,7 +226,8 @@ public final class QpairClient implements AutoCloseable {
     }
   }
 
-  private boolean isCompletionThere() {
+  /** Whether there is one to be taken. */
+  boolean isCompletionThere() {
     final int dword3 =
         Mem.getIntAcquire(
             completions
@@ -329,6 +336,17 @@ public final class QpairClient implements AutoCloseable {
 
   private void onBlockingEnd(final int id, final int errno) {
     blockingResult = errno;
+  }
+
+  /** False when the pair ended the connection. A system call. */
+  public boolean isConnected() {
+    // Nothing is ever sent after the answer: what can be read is the end.
+    return !Fds.awaitReadable(socketFd, 0);
+  }
+
+  /** The master, at the attachment. */
+  public int peerPid() {
+    return UnixSocket.peerPid(socketFd);
   }
 
   /** Gives everything back; what is in flight ends without being heard of. */

@@ -137,7 +137,8 @@ public final class QpairSegment {
             Mem.getInt(address + READ_ONLY_OFFSET) != 0);
     if (!isAllowed(geometry.entryCount(), geometry.poolLength())
         || length(geometry.entryCount(), geometry.poolLength()) != lengthBytes
-        || geometry.blockBytes() <= 0) {
+        || geometry.blockBytes() <= 0
+        || geometry.blockBytes() > geometry.poolLength()) {
       throw new QpairException("the queue pair cannot be used: " + geometry);
     }
     return geometry;

@@ -29,8 +29,8 @@ public enum RelayMessageType {
   /** Master to slave, id = bdev id: new length: block count (long). */
   BDEV_RESIZE(6),
   /**
-   * Slave to master, id = bdev id, answers BDEV_ADD, BDEV_REMOVE, BDEV_RESIZE and BDEV_LIMITS (same
-   * sequence): errno (int, 0 = ok), text (string), block count (long).
+   * Slave to master, id = bdev id, answers BDEV_ADD, BDEV_REMOVE, BDEV_RESIZE, BDEV_LIMITS and
+   * BDEV_TRACK (same sequence): errno (int, 0 = ok), text (string), block count (long).
    */
   BDEV_RESULT(7),
   /**
@@ -111,7 +111,14 @@ public enum RelayMessageType {
    * Master to slave, id = bdev id, since 2.2: {@link BdevLimits}, in effect from now on. With a
    * sequence other than 0, BDEV_RESULT answers it.
    */
-  BDEV_LIMITS(24);
+  BDEV_LIMITS(24),
+  /**
+   * Master to slave, id = bdev id, since 2.4: writes are marked from now on in the {@link
+   * io.virtnvme.ipc.segment.DirtySegment} of the bdev, or not any more: on (int). With a sequence
+   * other than 0, BDEV_RESULT answers it, when every change that began before has ended or will be
+   * marked at its end.
+   */
+  BDEV_TRACK(25);
 
   private static final RelayMessageType[] BY_CODE = new RelayMessageType[32];
 

@@ -37,4 +37,9 @@ public record SegmentDirectory(Path path, long instanceId, BootId bootId) {
   public Path memDisk(final String bdevName) {
     return path.resolve("bdev-" + bdevName);
   }
+
+  /** The segment that says which parts of a bdev changed; the name as for {@link #memDisk}. */
+  public Path dirty(final String bdevName) {
+    return path.resolve("dirty-" + bdevName);
+  }
 }

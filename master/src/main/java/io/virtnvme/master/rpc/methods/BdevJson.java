@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.virtnvme.master.rpc.BdevInfo;
 import io.virtnvme.master.rpc.BdevMethod;
 import io.virtnvme.master.rpc.BdevSpec;
+import io.virtnvme.master.rpc.DirtySpecs;
 import io.virtnvme.master.rpc.IoStat;
 import io.virtnvme.master.rpc.LimitSpecs;
 import java.util.List;
@@ -86,8 +87,11 @@ final class BdevJson {
           .put("fallocate", true)
           .put("nowait", false);
     }
-    json.putObject("virtnvme")
-        .put("kind", spec.kind().name().toLowerCase(Locale.ROOT))
+    final ObjectNode ours = json.putObject("virtnvme");
+    if (spec.dirtyGrainShift() != 0) {
+      ours.put("dirty_grain_kib", DirtySpecs.grainKib(spec.dirtyGrainShift()));
+    }
+    ours.put("kind", spec.kind().name().toLowerCase(Locale.ROOT))
         .put("seat", bdev.seat())
         .put("state", bdev.state().name().toLowerCase(Locale.ROOT))
         .put("reason", bdev.reason());

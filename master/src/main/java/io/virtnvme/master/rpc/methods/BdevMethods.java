@@ -14,6 +14,7 @@ import io.virtnvme.master.rpc.BdevMethod;
 import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.BdevSpecs;
 import io.virtnvme.master.rpc.ControlPlane;
+import io.virtnvme.master.rpc.DirtySpecs;
 import io.virtnvme.master.rpc.IoStat;
 import io.virtnvme.master.rpc.LimitSpecs;
 import io.virtnvme.master.rpc.RpcException;
@@ -56,6 +57,8 @@ public final class BdevMethods {
     methods.add(
         DesiredState.RESIZE_METHOD, List.of("name", "num_blocks", "new_size"), this::resize);
     methods.add(LimitSpecs.METHOD, LimitSpecs.PARAMETERS, this::setLimits);
+    methods.add(DirtySpecs.START, DirtySpecs.START_PARAMETERS, this::startTracking);
+    methods.add(DirtySpecs.STOP, DirtySpecs.STOP_PARAMETERS, this::stopTracking);
     methods.add("bdev_get_bdevs", List.of("name", "timeout"), this::getBdevs);
     methods.add(
         "bdev_get_iostat", List.of("names", "name", "per_channel", "reset_mode"), this::getIostat);
@@ -171,6 +174,33 @@ public final class BdevMethods {
         .thenCompose(
             done -> changes.append(LimitSpecs.METHOD, LimitSpecs.toParams(bdev.name(), limits)))
         .thenApply(recorded -> BooleanNode.getTrue());
+  }
+
+  private CompletionStage<JsonNode> startTracking(final RpcParams params) {
+    final String name = require(params.requireString("name")).spec().name();
+    final int grainShift = DirtySpecs.grainShift(params);
+    final ObjectNode recorded = DirtySpecs.toParams(name, grainShift);
+    return controlPlane
+        .startDirtyTracking(name, grainShift)
+        .thenCompose(
+            path ->
+                changes
+                    .append(DirtySpecs.START, recorded)
+                    .thenApply(
+                        done ->
+                            JsonNodeFactory.instance
+                                .objectNode()
+                                .put("path", path.toString())
+                                .put("grain_kib", DirtySpecs.grainKib(grainShift))));
+  }
+
+  private CompletionStage<JsonNode> stopTracking(final RpcParams params) {
+    final String name = require(params.requireString("name")).spec().name();
+    final ObjectNode recorded = JsonNodeFactory.instance.objectNode().put("name", name);
+    return controlPlane
+        .stopDirtyTracking(name)
+        .thenCompose(done -> changes.append(DirtySpecs.STOP, recorded))
+        .thenApply(done -> BooleanNode.getTrue());
   }
 
   private CompletionStage<JsonNode> getBdevs(final RpcParams params) {

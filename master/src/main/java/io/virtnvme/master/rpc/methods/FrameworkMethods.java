@@ -99,6 +99,8 @@ public final class FrameworkMethods {
         spec.kind() == BdevKind.URING ? 0 : bdev.numBlocks(),
         spec.filename(),
         spec.readOnly(),
-        spec.limits());
+        spec.limits(),
+        // What a client asked for while it runs is no configuration.
+        0);
   }
 }

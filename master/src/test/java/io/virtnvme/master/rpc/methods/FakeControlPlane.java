@@ -15,12 +15,14 @@ import io.virtnvme.master.rpc.RpcException;
 import io.virtnvme.master.rpc.SlaveInfo;
 import io.virtnvme.master.rpc.UpgradeInfo;
 import io.virtnvme.master.rpc.UpgradeSpec;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
+import java.util.function.UnaryOperator;
 
 /** A control plane that only keeps a list; files are 1000 blocks of 4096 bytes long. */
 public final class FakeControlPlane implements ControlPlane {
@@ -89,6 +91,22 @@ public final class FakeControlPlane implements ControlPlane {
 
   @Override
   public synchronized CompletionStage<Void> setLimits(final String name, final BdevLimits limits) {
+    return replace(name, spec -> spec.withLimits(limits));
+  }
+
+  @Override
+  public CompletionStage<Path> startDirtyTracking(final String name, final int grainShift) {
+    return replace(name, spec -> spec.withDirtyGrainShift(grainShift))
+        .thenApply(done -> Path.of("/dirty-" + name));
+  }
+
+  @Override
+  public CompletionStage<Void> stopDirtyTracking(final String name) {
+    return replace(name, spec -> spec.withDirtyGrainShift(0));
+  }
+
+  private synchronized CompletionStage<Void> replace(
+      final String name, final UnaryOperator<BdevSpec> change) {
     final BdevInfo bdev = bdevs.get(name);
     if (bdev == null) {
       return failed(RpcException.ENODEV, "there is no such bdev: " + name);
@@ -96,7 +114,7 @@ public final class FakeControlPlane implements ControlPlane {
     bdevs.put(
         name,
         new BdevInfo(
-            bdev.spec().withLimits(limits),
+            change.apply(bdev.spec()),
             bdev.blockSize(),
             bdev.numBlocks(),
             bdev.claimed(),

@@ -236,6 +236,28 @@ final class RpcMethodsTest {
   }
 
   @Test
+  void shouldStartAndStopDirtyTrackingAndKeepItOutOfTheConfiguration() {
+    call("bdev_malloc_create", "{\"name\":\"m\",\"num_blocks\":8,\"block_size\":512}");
+    assertEquals(
+        "{\"path\":\"/dirty-m\",\"grain_kib\":64}",
+        JsonText.line(call("virtnvme_start_dirty_tracking", "{\"name\":\"m\"}")));
+    assertEquals(16, desired.bdevs().get(0).dirtyGrainShift());
+    final String saved = JsonText.line(call("framework_get_config", "{\"name\":\"bdev\"}"));
+    assertFalse(saved.contains("dirty"), saved);
+    call("virtnvme_stop_dirty_tracking", "{\"name\":\"m\"}");
+    assertEquals(0, desired.bdevs().get(0).dirtyGrainShift());
+    for (final String bad : List.of("3", "2", "0", "2097152", "-4", "\"64\"")) {
+      assertEquals(
+          RpcException.INVALID_PARAMS,
+          refusal("virtnvme_start_dirty_tracking", "{\"name\":\"m\",\"grain_kib\":" + bad + "}")
+              .code(),
+          bad);
+    }
+    assertEquals(
+        RpcException.ENODEV, refusal("virtnvme_start_dirty_tracking", "{\"name\":\"x\"}").code());
+  }
+
+  @Test
   void shouldRefuseLimitsThatMakeNoSense() {
     call("bdev_null_create", "{\"name\":\"n\",\"num_blocks\":8,\"block_size\":512}");
     for (final String bad :
