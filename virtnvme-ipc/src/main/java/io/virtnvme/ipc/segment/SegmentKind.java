@@ -6,7 +6,9 @@ public enum SegmentKind {
   SESSION(2, 1, 1),
   MEM_DISK(3, 1, 0),
   /** A memfd, see {@link io.virtnvme.ipc.qpair.QpairSegment}. */
-  QPAIR(4, 1, 0);
+  QPAIR(4, 1, 0),
+  /** See {@link io.virtnvme.ipc.nvme.queue.DeviceQueueSegment}. */
+  NVME_QUEUE(5, 1, 0);
 
   private final int code;
   private final int majorVersion;
