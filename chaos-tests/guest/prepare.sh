@@ -18,6 +18,8 @@ flock 9
 packages=(qemu-system-x86 qemu-utils fio busybox-static cpio kmod e2fsprogs util-linux nvme-cli lz4 xz-utils zstd)
 programs=(fio mkfs.ext4 e2fsck tune2fs blkdiscard blockdev fstrim nvme)
 modules=(virtio_pci virtio_blk virtio_console crc32c_intel)
+# There for tests that load them: the host's files in the guest, and devices driven by a process.
+optional_modules=(virtiofs vfio_pci vfio_iommu_type1)
 kernels=(linux-image-cloud-amd64 linux-image-amd64)
 
 say() { printf 'prepare: %s\n' "$*" >&2; }
@@ -73,7 +75,7 @@ download_kernel() { # meta package -> prints the path of the unpacked tree
 
 module_files() { # prints the .ko files of the wanted modules and of all they need, built-in ones left out
     local module
-    for module in "${modules[@]}"; do
+    for module in "${modules[@]}" "${optional_modules[@]}"; do
         /sbin/modprobe -d "$work/kernel" -S "$version" --show-depends "$module" || return 1
     done | awk '$1 == "insmod" && !seen[$2]++ {print $2}'
 }

@@ -42,4 +42,9 @@ public record SegmentDirectory(Path path, long instanceId, BootId bootId) {
   public Path dirty(final String bdevName) {
     return path.resolve("dirty-" + bdevName);
   }
+
+  /** A queue pair of an NVMe disk; the name was checked like a mem disk's. */
+  public Path nvmeQueue(final String bdevName, final int index) {
+    return path.resolve("nvme-" + index + "-" + bdevName);
+  }
 }

@@ -7,7 +7,9 @@ public enum SegmentKind {
   MEM_DISK(3, 1, 0),
   /** A memfd, see {@link io.virtnvme.ipc.qpair.QpairSegment}. */
   QPAIR(4, 1, 0),
-  DIRTY(5, 1, 0);
+  DIRTY(5, 1, 0),
+  /** See {@link io.virtnvme.ipc.nvme.queue.DeviceQueueSegment}. */
+  NVME_QUEUE(6, 1, 0);
 
   private final int code;
   private final int majorVersion;
