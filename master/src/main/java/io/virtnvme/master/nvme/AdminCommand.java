@@ -1,0 +1,76 @@
+package io.virtnvme.master.nvme;
+
+import io.virtnvme.ipc.nvme.AdminOpcode;
+import io.virtnvme.ipc.nvme.FeatureId;
+import io.virtnvme.ipc.nvme.LogPage;
+import io.virtnvme.ipc.nvme.LogPageId;
+import io.virtnvme.ipc.nvme.SubmissionEntry;
+
+/**
+ * An admin command as far as it differs from all zeroes (NVM Express base specification 2.0, 5).
+ *
+ * @param name for messages
+ * @param prp1 address that it names; 0 for one without data
+ */
+record AdminCommand(String name, int opcode, int namespaceId, long prp1, int dword10, int dword11) {
+  private static final int CONTIGUOUS = 1;
+  private static final int HIGH_SHIFT = 16;
+
+  static AdminCommand identify(final int cns, final int namespaceId, final long prp1) {
+    return new AdminCommand("Identify " + cns, AdminOpcode.IDENTIFY, namespaceId, prp1, cns, 0);
+  }
+
+  /** Asks for so many queues of each kind, 1..65535. */
+  static AdminCommand numberOfQueues(final int count) {
+    final int zeroBased = count - 1;
+    return new AdminCommand(
+        "Set Features (number of queues)",
+        AdminOpcode.SET_FEATURES,
+        0,
+        0,
+        FeatureId.NUMBER_OF_QUEUES,
+        (zeroBased << HIGH_SHIFT) | zeroBased);
+  }
+
+  /** SMART / health information of the controller as a whole. */
+  static AdminCommand healthLog(final long prp1) {
+    final int dwords = LogPage.SMART_LENGTH / Integer.BYTES - 1;
+    return new AdminCommand(
+        "Get Log Page (health)",
+        AdminOpcode.GET_LOG_PAGE,
+        SubmissionEntry.NAMESPACE_ALL,
+        prp1,
+        (dwords << HIGH_SHIFT) | LogPageId.SMART_HEALTH,
+        0);
+  }
+
+  /** A completion queue without interrupts. */
+  static AdminCommand createCq(final QueuePairAddress pair) {
+    return new AdminCommand(
+        "Create I/O Completion Queue",
+        AdminOpcode.CREATE_CQ,
+        0,
+        pair.cqIova(),
+        ((pair.entryCount() - 1) << HIGH_SHIFT) | pair.queueId(),
+        CONTIGUOUS);
+  }
+
+  /** A submission queue whose completions go to the queue with its own id. */
+  static AdminCommand createSq(final QueuePairAddress pair) {
+    return new AdminCommand(
+        "Create I/O Submission Queue",
+        AdminOpcode.CREATE_SQ,
+        0,
+        pair.sqIova(),
+        ((pair.entryCount() - 1) << HIGH_SHIFT) | pair.queueId(),
+        (pair.queueId() << HIGH_SHIFT) | CONTIGUOUS);
+  }
+
+  static AdminCommand deleteSq(final int queueId) {
+    return new AdminCommand("Delete I/O Submission Queue", AdminOpcode.DELETE_SQ, 0, 0, queueId, 0);
+  }
+
+  static AdminCommand deleteCq(final int queueId) {
+    return new AdminCommand("Delete I/O Completion Queue", AdminOpcode.DELETE_CQ, 0, 0, queueId, 0);
+  }
+}

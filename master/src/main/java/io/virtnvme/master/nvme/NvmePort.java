@@ -1,0 +1,20 @@
+package io.virtnvme.master.nvme;
+
+import io.virtnvme.ipc.nvme.device.DeviceRegisters;
+import io.virtnvme.ipc.nvme.device.DmaSpace;
+
+/** The way to one device: behind VFIO, or in software. One thread at a time. */
+interface NvmePort extends AutoCloseable {
+  DeviceRegisters registers();
+
+  DmaSpace dma();
+
+  IovaSpace iovas();
+
+  /** From now on the device can neither read nor write memory, whatever state it is in. */
+  void stopDma();
+
+  /** Gives back everything; DMA mappings end with it. */
+  @Override
+  void close();
+}

@@ -1,0 +1,6 @@
+/**
+ * NVMe devices that the master owns: taken from the kernel's driver, brought up, asked, reset,
+ * given back. Each device has a thread of its own that may wait for it, so that a device which does
+ * not answer holds up nothing but itself.
+ */
+package io.virtnvme.master.nvme;
