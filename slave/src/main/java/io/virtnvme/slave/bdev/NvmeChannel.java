@@ -279,6 +279,7 @@ final class NvmeChannel implements BlockChannel {
     }
     if (bdev.isClosed()) {
       isGone = true;
+      isRunning = false;
       segment.close();
       return 0;
     }
