@@ -198,9 +198,11 @@ public final class DeviceQueueJournal {
     return heldCount;
   }
 
-  /** What no crash explains, over all calls of {@link #join}. */
-  public int inconsistencyCount() {
-    return inconsistencyCount;
+  /** What no crash explains, since this was asked last. */
+  public int takeInconsistencies() {
+    final int count = inconsistencyCount;
+    inconsistencyCount = 0;
+    return count;
   }
 
   private long slotAddress(final int slot) {

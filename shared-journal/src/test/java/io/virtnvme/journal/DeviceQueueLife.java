@@ -56,7 +56,7 @@ final class DeviceQueueLife {
     final int[] held = new int[slotCount];
     final int heldCount = journal.join(held);
     assertTrue(heldCount >= 0, "refused");
-    assertEquals(0, journal.inconsistencyCount());
+    assertEquals(0, journal.takeInconsistencies());
     final Set<Long> adopted = new TreeSet<>();
     final boolean[] isHeld = new boolean[slotCount];
     for (int i = 0; i < heldCount; i++) {

@@ -44,6 +44,9 @@ final class BdevEntry {
           case MEM -> BdevMethod.MALLOC;
           case URING -> BdevMethod.URING;
           case NULL -> BdevMethod.NULL;
+          case NVME ->
+              throw new IllegalStateException(
+                  "a slave has an NVMe disk that no master made: " + description.name());
         };
     return new BdevSpec(
         description.name(),

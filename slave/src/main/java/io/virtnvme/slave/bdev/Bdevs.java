@@ -3,6 +3,7 @@ package io.virtnvme.slave.bdev;
 import io.virtnvme.ipc.relay.BdevDescription;
 import io.virtnvme.ipc.segment.SegmentDirectory;
 import io.virtnvme.ipc.sys.Errno;
+import java.util.function.Function;
 
 /** Opens block devices from their description. Control thread. */
 public final class Bdevs {
@@ -16,16 +17,42 @@ public final class Bdevs {
    *
    * @param description its block count may be 0 for {@link BdevDescription.Kind#URING}: as many
    *     blocks as the file has
-   * @param directory where the segments of memory disks are
+   * @param directory where the segments of memory disks and queue pairs are
    * @throws BdevException with a sentence for the operator
    */
   public static Bdev open(final BdevDescription description, final SegmentDirectory directory) {
+    return open(description, directory, name -> null);
+  }
+
+  /**
+   * The same for a process that may drive NVMe devices.
+   *
+   * @param controllers by name, null for one that is not known
+   */
+  public static Bdev open(
+      final BdevDescription description,
+      final SegmentDirectory directory,
+      final Function<String, NvmeController> controllers) {
     check(description);
     return switch (description.kind()) {
       case MEM -> MemBdev.open(description, directory);
       case URING -> UringBdev.open(description);
       case NULL -> new NullBdev(description);
+      case NVME -> openNvme(description, directory, controllers.apply(description.path()));
     };
+  }
+
+  private static Bdev openNvme(
+      final BdevDescription description,
+      final SegmentDirectory directory,
+      final NvmeController controller) {
+    if (controller == null) {
+      throw new BdevException(
+          description.name(),
+          "its NVMe controller is not attached: " + description.path(),
+          Errno.ENODEV);
+    }
+    return NvmeBdev.open(description, directory, controller);
   }
 
   private static void check(final BdevDescription description) {

@@ -20,6 +20,13 @@ public interface BlockChannel {
   /** For {@link #OP_WRITE_ZEROES}: the range may be deallocated. */
   int FLAG_UNMAP = 2;
 
+  /**
+   * The request was in flight in the journal of a dead predecessor: where the device itself has
+   * outlived that, it may hold the request still, which is then waited for instead of being
+   * submitted again.
+   */
+  int FLAG_RECOVERED = 4;
+
   /** The request is done, without error. */
   int DONE = 0;
 
@@ -51,4 +58,13 @@ public interface BlockChannel {
   long lengthBytes();
 
   int blockBytes();
+
+  /**
+   * Tells whose requests have a ring slot in the upper half of their tags, in terms that a
+   * successor knows too; the lower half is the slot of that queue's journal. Before the first
+   * request of the ring.
+   *
+   * @param sessionId not 0
+   */
+  default void bind(final int ringSlot, final long sessionId, final int queueIndex) {}
 }

@@ -17,6 +17,9 @@ public interface ReactorIo extends AutoCloseable {
     void onIoEnd(long tag, int result);
   }
 
+  /** Says which of its seat's reactors this one is, from 0; before the first channel is made. */
+  default void reactorIndex(final int index) {}
+
   /**
    * Sends what was submitted since the last call, then reports at most {@code limit} ends. Returns
    * how many.

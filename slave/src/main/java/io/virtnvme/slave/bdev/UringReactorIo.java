@@ -37,6 +37,16 @@ public final class UringReactorIo implements ReactorIo {
   private int inFlightCount;
   private boolean recovering;
 
+  /** Which queue pair of an NVMe disk is this reactor's. */
+  private int reactorIndex;
+
+  private NvmeChannel[] nvmeChannels = new NvmeChannel[0];
+
+  @Override
+  public void reactorIndex(final int index) {
+    reactorIndex = index;
+  }
+
   /**
    * Tries what we need of io_uring. Null when it is there, else a sentence that says what is
    * missing. Any thread, at start.
@@ -97,6 +107,41 @@ public final class UringReactorIo implements ReactorIo {
     requests = grown;
     channels = grownChannels;
     return channel;
+  }
+
+  /** The channel of an NVMe disk; made on the first call for it. */
+  NvmeChannel channel(final NvmeBdev bdev) {
+    int place = nvmeChannels.length;
+    for (int i = 0; i < nvmeChannels.length; i++) {
+      if (nvmeChannels[i].bdev() == bdev) {
+        return nvmeChannels[i];
+      }
+      if (nvmeChannels[i].isGone()) {
+        place = i;
+      }
+    }
+    final NvmeChannel channel = bdev.makeChannel(reactorIndex);
+    final NvmeChannel[] grown =
+        Arrays.copyOf(nvmeChannels, Math.max(nvmeChannels.length, place + 1));
+    grown[place] = channel;
+    nvmeChannels = grown;
+    return channel;
+  }
+
+  private int pollNvme(final Listener listener, final int limit) {
+    int ends = 0;
+    for (final NvmeChannel channel : nvmeChannels) {
+      ends += channel.poll(listener, limit - ends);
+    }
+    return ends;
+  }
+
+  private int nvmeInFlightCount() {
+    int count = 0;
+    for (final NvmeChannel channel : nvmeChannels) {
+      count += channel.inFlightCount();
+    }
+    return count;
   }
 
   private void makeRing() {
@@ -176,6 +221,7 @@ public final class UringReactorIo implements ReactorIo {
       return pollRecovering(listener, limit);
     }
     int ends = zeroFills.count() == 0 ? 0 : zeroFills.step(listener);
+    ends += pollNvme(listener, limit - ends);
     if (inFlightCount == 0) {
       return ends;
     }
@@ -217,6 +263,9 @@ public final class UringReactorIo implements ReactorIo {
     recovering = true;
     waitingHead = null;
     zeroFills.clear();
+    for (final NvmeChannel channel : nvmeChannels) {
+      channel.recover();
+    }
   }
 
   /**
@@ -224,7 +273,7 @@ public final class UringReactorIo implements ReactorIo {
    * request is lost, and whoever submitted it submits it again.
    */
   private int pollRecovering(final Listener listener, final int limit) {
-    int ends = 0;
+    int ends = pollNvme(listener, limit);
     if (enabled && ring.outstandingCount() > 0) {
       if (ring.unsubmittedCount() > 0 || ring.needsReap()) {
         check(ring.submitAndReap(0));
@@ -270,12 +319,13 @@ public final class UringReactorIo implements ReactorIo {
 
   @Override
   public int inFlightCount() {
-    return recovering ? 1 : inFlightCount + zeroFills.count();
+    return recovering ? 1 : inFlightCount + zeroFills.count() + nvmeInFlightCount();
   }
 
   @Override
   public boolean armWakeUp() {
-    if (zeroFills.count() > 0 || waitingHead != null) {
+    // The device's interrupts are off: whoever waits for it polls.
+    if (zeroFills.count() > 0 || waitingHead != null || nvmeInFlightCount() > 0) {
       return true;
     }
     if (!enabled || ring.outstandingCount() == 0) {

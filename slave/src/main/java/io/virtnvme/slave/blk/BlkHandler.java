@@ -225,7 +225,7 @@ public final class BlkHandler {
         task.dataIovecCount,
         task.offsetBytes,
         task.dataBytes,
-        task.flags,
+        task.channelFlags(),
         tag);
   }
 

@@ -79,6 +79,9 @@ public final class BlkTask {
   private int usedBytes;
   private long startNs;
 
+  /** {@link BlockChannel#FLAG_RECOVERED}, or 0. */
+  private int recoveredFlag;
+
   // What the channel is asked for; set by BlkHandler.
   int operation;
   int flags;
@@ -111,6 +114,16 @@ public final class BlkTask {
   public void reset(final State newState) {
     block = NO_BLOCK;
     state = newState;
+  }
+
+  /** Whether a dead predecessor may have given the request to the device already. */
+  public void recovered(final boolean isRecovered) {
+    recoveredFlag = isRecovered ? BlockChannel.FLAG_RECOVERED : 0;
+  }
+
+  /** Flags of the request as a whole, for the channel. */
+  int channelFlags() {
+    return flags | recoveredFlag;
   }
 
   /** Number of its native block, or {@link #NO_BLOCK}. */

@@ -44,7 +44,9 @@ public final class Seat implements AutoCloseable, SeatQueues {
     this.posted = new PostedEvents(events);
     this.reactors = new Reactor[threads.length];
     for (int i = 0; i < reactors.length; i++) {
-      reactors[i] = new Reactor(segment.reactorAddress(i), idleSpinNs, ioFactory.get(), posted);
+      final ReactorIo io = ioFactory.get();
+      io.reactorIndex(i);
+      reactors[i] = new Reactor(segment.reactorAddress(i), idleSpinNs, io, posted);
     }
     this.rings = new ReactorRings(reactors, posted);
     final SeatTakeover takeover = new SeatTakeover(id, segment, warm, threads, posted);

@@ -29,7 +29,9 @@ public final class SteppedSeat implements SeatQueues, AutoCloseable {
     this.reactors = new Reactor[seatBlocks.length];
     this.owned = new boolean[seatBlocks.length];
     for (int i = 0; i < reactors.length; i++) {
-      reactors[i] = new Reactor(seatBlocks[i], Long.MAX_VALUE, ioFactory.get(), events);
+      final ReactorIo io = ioFactory.get();
+      io.reactorIndex(i);
+      reactors[i] = new Reactor(seatBlocks[i], Long.MAX_VALUE, io, events);
     }
     this.rings = new ReactorRings(reactors, events);
     this.events = events;

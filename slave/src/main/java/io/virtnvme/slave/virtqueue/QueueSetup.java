@@ -9,6 +9,7 @@ import io.virtnvme.ipc.virtio.UsedRing;
 import io.virtnvme.journal.PackedInflight;
 import io.virtnvme.journal.SplitInflight;
 import io.virtnvme.slave.bdev.Bdev;
+import io.virtnvme.slave.bdev.BlockChannel;
 import io.virtnvme.slave.bdev.ReactorIo;
 import io.virtnvme.slave.ring.RingAgent;
 import io.virtnvme.slave.ring.RingSetup;
@@ -124,8 +125,10 @@ public record QueueSetup(
   @Override
   public RingAgent makeAgent(final ReactorIo io, final int ringSlot) {
     populate();
+    final BlockChannel channel = bdev.channel(io);
+    channel.bind(ringSlot, sessionId, queueIndex);
     return new VirtqueueRing(
-        VirtqueueAgent.create(this, bdev.channel(io), bdev.limits().gate(io), ringSlot));
+        VirtqueueAgent.create(this, channel, bdev.limits().gate(io), ringSlot));
   }
 
   /** What a takeover uses at once: a standby has never touched it. */

@@ -118,6 +118,7 @@ public abstract class VirtqueueAgent {
     }
     for (int i = 0; i < count; i++) {
       tasks.task(slots[i]).state(BlkTask.State.FETCHED);
+      tasks.task(slots[i]).recovered(true);
       tasks.defer(slots[i]);
     }
     inFlightCount = count;
@@ -176,6 +177,7 @@ public abstract class VirtqueueAgent {
    */
   final boolean run(final BlkTask task) {
     task.state(BlkTask.State.FETCHED);
+    task.recovered(false);
     inFlightCount++;
     if (execute(task)) {
       spend(task);

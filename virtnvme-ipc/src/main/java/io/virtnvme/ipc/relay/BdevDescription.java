@@ -7,8 +7,8 @@ package io.virtnvme.ipc.relay;
  * @param kind which implementation serves it
  * @param blockBytes 512 or 4096
  * @param blockCount length in blocks
- * @param path file or block device for {@link Kind#URING}, empty otherwise (a mem disk's segment
- *     has its name)
+ * @param path file or block device for {@link Kind#URING}, the controller's name for {@link
+ *     Kind#NVME}, empty otherwise (segments have the disk's name)
  * @param readOnly the backing file is opened read-only, guests see a read-only disk
  * @param serial at most 20 ASCII bytes, what VIRTIO_BLK_T_GET_ID answers
  */
@@ -24,7 +24,8 @@ public record BdevDescription(
   public enum Kind {
     MEM(1),
     URING(2),
-    NULL(3);
+    NULL(3),
+    NVME(4);
 
     private final int code;
 
