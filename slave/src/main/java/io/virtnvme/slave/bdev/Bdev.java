@@ -1,6 +1,8 @@
 package io.virtnvme.slave.bdev;
 
+import io.virtnvme.ipc.memory.MemoryRange;
 import io.virtnvme.ipc.relay.BdevDescription;
+import java.util.List;
 
 /**
  * A block device opened by this process. Opened on the control thread (by an active slave, and
@@ -51,6 +53,11 @@ public interface Bdev extends AutoCloseable {
   /** Where its changes are marked; null for a device that has no content. Any thread. */
   default DirtyTracking tracking() {
     return null;
+  }
+
+  /** Where this process has mapped its blocks; empty for a device elsewhere. Control thread. */
+  default List<MemoryRange> memory() {
+    return List.of();
   }
 
   /** Lets go of device and lock. No queue of the device runs any more and none is in flight. */

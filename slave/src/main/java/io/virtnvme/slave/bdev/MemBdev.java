@@ -1,5 +1,6 @@
 package io.virtnvme.slave.bdev;
 
+import io.virtnvme.ipc.memory.MemoryRange;
 import io.virtnvme.ipc.relay.BdevDescription;
 import io.virtnvme.ipc.segment.BadSegmentException;
 import io.virtnvme.ipc.segment.MemDiskSegment;
@@ -115,6 +116,11 @@ final class MemBdev implements Bdev {
   @Override
   public DirtyTracking tracking() {
     return tracking;
+  }
+
+  @Override
+  public List<MemoryRange> memory() {
+    return List.of(new MemoryRange(extent.address(), extent.lengthBytes()));
   }
 
   @Override

@@ -1,5 +1,6 @@
 package io.virtnvme.slave.control;
 
+import io.virtnvme.ipc.memory.MemoryRange;
 import io.virtnvme.ipc.relay.NvmeDescription;
 import io.virtnvme.ipc.relay.RelayFormatException;
 import io.virtnvme.ipc.relay.RelayMessageType;
@@ -66,6 +67,18 @@ final class Sessions {
 
   boolean isEmpty() {
     return entries.isEmpty();
+  }
+
+  /** What guests and disks have mapped here, as far as their pages may be entered beforehand. */
+  List<MemoryRange> memory() {
+    final List<MemoryRange> ranges = new ArrayList<>();
+    for (final Volumes.Volume volume : volumes.all()) {
+      ranges.addAll(volume.bdev().memory());
+    }
+    for (final SessionEntry entry : entries.values()) {
+      ranges.addAll(entry.session.guestMemory());
+    }
+    return ranges;
   }
 
   /** A session as the master has it: new here, or newer than what we have. */

@@ -62,6 +62,7 @@ public final class SlaveControl implements ReactorEvents {
   private final MasterLink link;
   private final Volumes volumes;
   private final Sessions sessions;
+  private final ResidentPages pages = new ResidentPages(System.nanoTime());
   private final Map<Integer, Seat> seats = new LinkedHashMap<>();
   private final Map<Integer, int[]> seatsToWatch = new LinkedHashMap<>();
 
@@ -115,7 +116,14 @@ public final class SlaveControl implements ReactorEvents {
       }
       receive();
       sessions.refresh();
+      if (isStandby()) {
+        pages.slice(sessions.memory(), System.nanoTime());
+      }
     }
+  }
+
+  private boolean isStandby() {
+    return warm && seats.values().stream().noneMatch(Seat::isOwned);
   }
 
   /**
@@ -125,7 +133,11 @@ public final class SlaveControl implements ReactorEvents {
     if (!link.isUp()) {
       return RECONNECT_MS;
     }
-    return sessions.isPreparing() ? REFRESH_MS : -1;
+    final int pagesMs = isStandby() ? pages.waitMs(System.nanoTime()) : -1;
+    if (!sessions.isPreparing()) {
+      return pagesMs;
+    }
+    return pagesMs < 0 ? REFRESH_MS : Math.min(REFRESH_MS, pagesMs);
   }
 
   private void findMaster() {

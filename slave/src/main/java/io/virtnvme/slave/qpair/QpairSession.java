@@ -2,6 +2,7 @@ package io.virtnvme.slave.qpair;
 
 import io.virtnvme.ipc.memory.LittleEndian;
 import io.virtnvme.ipc.memory.Mem;
+import io.virtnvme.ipc.memory.MemoryRange;
 import io.virtnvme.ipc.qpair.QpairGeometry;
 import io.virtnvme.ipc.qpair.QpairMessage;
 import io.virtnvme.ipc.qpair.QpairSegment;
@@ -168,6 +169,11 @@ public final class QpairSession implements FrontEndDevice {
   @Override
   public boolean mayStart() {
     return sessionSegment.applying() == version;
+  }
+
+  @Override
+  public List<MemoryRange> guestMemory() {
+    return segment == null ? List.of() : segment.populatable().stream().toList();
   }
 
   @Override

@@ -1,5 +1,6 @@
 package io.virtnvme.slave.session;
 
+import io.virtnvme.ipc.memory.MemoryRange;
 import io.virtnvme.ipc.relay.SessionDescription;
 import io.virtnvme.slave.ring.RingSetup;
 import java.util.List;
@@ -39,6 +40,11 @@ public interface FrontEndDevice {
 
   /** Set-ups of all rings that are to run, for a reactor that starts them by itself. */
   List<? extends RingSetup> runnableQueues();
+
+  /**
+   * The front-end's memory as it is mapped now, as far as {@link MappedArea#populatable} has it.
+   */
+  List<MemoryRange> guestMemory();
 
   /** Whether {@link #runnableQueues} would give now what it gave last, for the same record. */
   default boolean isPreparationCurrent() {

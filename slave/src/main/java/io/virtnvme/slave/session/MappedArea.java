@@ -1,8 +1,12 @@
 package io.virtnvme.slave.session;
 
+import io.virtnvme.ipc.memory.MemoryRange;
 import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.ipc.sys.Mapping;
 import io.virtnvme.ipc.sys.SysException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Optional;
 
 /**
  * A piece of a shared memory file, mapped. The descriptor belongs to the session. Control thread;
@@ -17,18 +21,21 @@ public final class MappedArea {
   private final long fileOffsetBytes;
   private final long lengthBytes;
   private final long address;
+  private final boolean populatable;
 
   private MappedArea(
       final Mapping mapping,
       final int fd,
       final long fileOffsetBytes,
       final long lengthBytes,
-      final long address) {
+      final long address,
+      final boolean populatable) {
     this.mapping = mapping;
     this.fd = fd;
     this.fileOffsetBytes = fileOffsetBytes;
     this.lengthBytes = lengthBytes;
     this.address = address;
+    this.populatable = populatable;
   }
 
   /**
@@ -95,7 +102,12 @@ public final class MappedArea {
               : Mapping.mapReadOnly(fd, begin, end - begin);
       mapping.adviseNoDump();
       return new MappedArea(
-          mapping, fd, fileOffsetBytes, lengthBytes, mapping.address() + (fileOffsetBytes - begin));
+          mapping,
+          fd,
+          fileOffsetBytes,
+          lengthBytes,
+          mapping.address() + (fileOffsetBytes - begin),
+          writable && Files.isWritable(Path.of("/proc/self/fd/" + fd)));
     } catch (final SysException e) {
       throw new SessionException(what + " cannot be mapped: " + e.getMessage(), e);
     }
@@ -128,6 +140,15 @@ public final class MappedArea {
 
   public long lengthBytes() {
     return lengthBytes;
+  }
+
+  /**
+   * The range, if its pages may be entered into the page table before they are used: not if it is
+   * mapped for reading only, nor if its file belongs to somebody who does not let us write it (only
+   * our descriptor does): the kernel does not tell then which pages are in use.
+   */
+  public Optional<MemoryRange> populatable() {
+    return populatable ? Optional.of(new MemoryRange(address, lengthBytes)) : Optional.empty();
   }
 
   public long fileOffsetBytes() {

@@ -1,14 +1,17 @@
 package io.virtnvme.slave.session;
 
 import io.virtnvme.ipc.memory.Mem;
+import io.virtnvme.ipc.memory.MemoryRange;
 import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.slave.virtqueue.DirtyLog;
 import io.virtnvme.slave.virtqueue.GuestMemory;
 import io.virtnvme.slave.virtqueue.MemoryRegion;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.IdentityHashMap;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 
 /**
@@ -184,6 +187,14 @@ final class SessionMemory implements Holdings.Mapped<SessionMemory> {
     } finally {
       Mem.free(value);
     }
+  }
+
+  /** The guest's memory, as {@link FrontEndDevice#guestMemory}. */
+  List<MemoryRange> populatable() {
+    return Arrays.stream(regions)
+        .filter(Objects::nonNull)
+        .flatMap(region -> region.populatable().stream())
+        .toList();
   }
 
   GuestMemory guest() {

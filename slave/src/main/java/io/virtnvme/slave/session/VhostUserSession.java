@@ -1,6 +1,7 @@
 package io.virtnvme.slave.session;
 
 import io.virtnvme.ipc.memory.Mem;
+import io.virtnvme.ipc.memory.MemoryRange;
 import io.virtnvme.ipc.relay.SessionDescription;
 import io.virtnvme.ipc.segment.SessionSegment;
 import io.virtnvme.ipc.sys.Fds;
@@ -157,6 +158,11 @@ public final class VhostUserSession implements FrontEndDevice {
   }
 
   /** Set-ups of all rings that are to run, for a reactor that starts them by itself. */
+  @Override
+  public List<MemoryRange> guestMemory() {
+    return holdings.memory().populatable();
+  }
+
   @Override
   public List<QueueSetup> runnableQueues() {
     final List<QueueSetup> runnable = new ArrayList<>();

@@ -1,5 +1,6 @@
 package io.virtnvme.slave.vfio;
 
+import io.virtnvme.ipc.memory.MemoryRange;
 import io.virtnvme.ipc.nvme.Doorbells;
 import io.virtnvme.slave.session.FdKinds;
 import io.virtnvme.slave.session.Holdings;
@@ -7,9 +8,11 @@ import io.virtnvme.slave.session.MappedArea;
 import io.virtnvme.slave.virtqueue.GuestMemory;
 import io.virtnvme.slave.virtqueue.MemoryRegion;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.IdentityHashMap;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 
 /**
@@ -183,6 +186,14 @@ final class VfioMemory implements Holdings.Mapped<VfioMemory> {
     final Set<MappedArea> ended = areas();
     ended.removeAll(kept.areas());
     ended.forEach(MappedArea::unmap);
+  }
+
+  /** The guest's memory, as {@link io.virtnvme.slave.session.FrontEndDevice#guestMemory}. */
+  List<MemoryRange> populatable() {
+    return Arrays.stream(areas, 0, VfioSlots.REGION_COUNT_MAX)
+        .filter(Objects::nonNull)
+        .flatMap(area -> area.populatable().stream())
+        .toList();
   }
 
   /** What the device may read. */

@@ -1,5 +1,6 @@
 package io.virtnvme.slave.vfio;
 
+import io.virtnvme.ipc.memory.MemoryRange;
 import io.virtnvme.ipc.relay.SessionDescription;
 import io.virtnvme.ipc.segment.SessionSegment;
 import io.virtnvme.ipc.sys.Errno;
@@ -160,6 +161,11 @@ public final class VfioUserSession implements FrontEndDevice {
   @Override
   public boolean mayStart() {
     return segment.applying() == version;
+  }
+
+  @Override
+  public List<MemoryRange> guestMemory() {
+    return holdings.memory().populatable();
   }
 
   @Override

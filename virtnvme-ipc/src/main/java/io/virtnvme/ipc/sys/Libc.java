@@ -60,6 +60,8 @@ final class Libc {
 
   static native int madvise(long address, long lengthBytes, int advice);
 
+  static native int mincore(long address, long lengthBytes, long vectorAddress);
+
   static native int eventfd(int initialValue, int flags);
 
   static native int epoll_create1(int flags);
