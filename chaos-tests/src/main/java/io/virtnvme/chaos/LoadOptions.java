@@ -46,7 +46,7 @@ record LoadOptions(
   }
 
   LoadOptions withBlockCount(final int count) {
-    return new LoadOptions(count, queueCount, queueDepth, packed, seed, frontEnd);
+    return new LoadOptions(count, queueCount, queueDepth, packed, seed, frontEnd, thinkUs);
   }
 
   LoadOptions withQueueDepth(final int depth) {

@@ -18,6 +18,7 @@ import java.lang.management.CompilationMXBean;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
@@ -39,6 +40,10 @@ public final class WarmUp {
    * meets the next, and then calls what it had inlined before. Each with other features; the last
    * one brings nothing new, so that what the others had compiled again is compiled for good.
    */
+  /** A disk on an NVMe device needs the device. */
+  private static final List<BdevDescription.Kind> DISKS =
+      List.copyOf(EnumSet.complementOf(EnumSet.of(BdevDescription.Kind.NVME)));
+
   private static final int ROUNDS = WarmUpGuest.VARIANT_COUNT + 1;
 
   /** One for each kind of ring that a reactor may ever meet. */
@@ -100,7 +105,7 @@ public final class WarmUp {
       Fds.close(fd);
       for (int round = 0; round < ROUNDS; round++) {
         final int variant = round % WarmUpGuest.VARIANT_COUNT;
-        for (final BdevDescription.Kind kind : BdevDescription.Kind.values()) {
+        for (final BdevDescription.Kind kind : DISKS) {
           final BdevDescription description =
               new BdevDescription(
                   name,
