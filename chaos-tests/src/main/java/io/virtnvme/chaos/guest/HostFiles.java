@@ -10,7 +10,8 @@ import java.util.List;
 /**
  * The host's files in a guest, read-only, over virtio-fs: what runs there needs no image of its
  * own. Commands see them with {@link #prefix}; the guest's own {@code /proc}, {@code /sys}, {@code
- * /dev}, {@code /tmp} and {@code /run} lie on top.
+ * /dev} and {@code /run} lie on top. Only there they can write: what is tested may be built in the
+ * host's {@code /tmp}.
  */
 public final class HostFiles implements AutoCloseable {
   private static final Path PROGRAM = Path.of("/usr/lib/qemu/virtiofsd");
@@ -58,7 +59,7 @@ public final class HostFiles implements AutoCloseable {
   public void mount(final Guest guest) {
     final String script =
         "modprobe virtiofs && mkdir -p /host && mount -t virtiofs -o ro host /host"
-            + " && for d in proc sys dev tmp run; do mount --bind /$d /host/$d || exit 1; done";
+            + " && for d in proc sys dev run; do mount --bind /$d /host/$d || exit 1; done";
     guest.run(script, MOUNT_TIMEOUT).orThrow();
   }
 

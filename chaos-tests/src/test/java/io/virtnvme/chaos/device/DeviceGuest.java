@@ -96,6 +96,7 @@ final class DeviceGuest implements AutoCloseable {
     return HostFiles.prefix()
         + ProcessHandle.current().info().command().orElseThrow()
         + " -XX:+IgnoreUnrecognizedVMOptions -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto "
+        + "-XX:-UsePerfData -Djava.io.tmpdir=/run "
         + options
         + " -cp "
         + System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"))
