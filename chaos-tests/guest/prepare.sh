@@ -15,7 +15,7 @@ out=$(cd "$out" && pwd)
 exec 9>"$out/lock"
 flock 9
 
-packages=(qemu-system-x86 qemu-utils fio busybox-static cpio kmod e2fsprogs util-linux nvme-cli lz4 xz-utils zstd)
+packages=(qemu-system-x86 qemu-utils fio busybox-static cpio kmod e2fsprogs util-linux nvme-cli lz4 xz-utils zstd gcc libc6-dev)
 programs=(fio mkfs.ext4 e2fsck tune2fs blkdiscard blockdev fstrim nvme)
 modules=(virtio_pci virtio_blk virtio_console crc32c_intel)
 # There for tests that load them: the host's files in the guest, and devices driven by a process.
