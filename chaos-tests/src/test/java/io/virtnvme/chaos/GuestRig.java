@@ -53,6 +53,7 @@ final class GuestRig implements AfterTestExecutionCallback, AfterAllCallback {
   private Pair pair;
   private Guest guest;
   private OtherInstallation other;
+  private boolean hasVfioUser;
   private int deadPid;
 
   /** Starts the pair; disks and the guest are next. */
@@ -85,6 +86,7 @@ final class GuestRig implements AfterTestExecutionCallback, AfterAllCallback {
 
   /** A directory of its own for the socket of an NVMe subsystem. */
   Path newListenerDirectory(final String name) {
+    hasVfioUser = true;
     try {
       return Files.createDirectory(directory.resolve(name));
     } catch (final IOException e) {
@@ -120,7 +122,7 @@ final class GuestRig implements AfterTestExecutionCallback, AfterAllCallback {
 
   /** The slave that serves, once as many warm standbys as wanted are there. */
   int awaitSlave(final int standbyCount) {
-    if (standbyCount > 0) {
+    if (standbyCount > 0 && !hasVfioUser) {
       warmUpBesideAStoppedGuest(standbyCount);
     }
     return pair.activePidWithStandbys(standbyCount, deadPid);
@@ -129,6 +131,8 @@ final class GuestRig implements AfterTestExecutionCallback, AfterAllCallback {
   /**
    * An emulated processor leaves a standby little of two cores. The guest stands still meanwhile,
    * with its requests where they are, but not for so long that its kernel takes a core for hung.
+   * Not over vfio-user: QEMU gives up a device when it has waited 5 s for an answer, its own stop
+   * included.
    */
   private void warmUpBesideAStoppedGuest(final int standbyCount) {
     try (Victim qemu = Victim.of(Math.toIntExact(guest.pid()))) {
