@@ -16,13 +16,17 @@ final class Adoption {
   private static final Logger LOG = LoggerFactory.getLogger(Adoption.class);
   private static final long INTERVAL_NS = TimeUnit.MILLISECONDS.toNanos(10);
 
+  /** Of the time between two looks no more is counted: nobody is heard while this loop stands. */
+  private static final long COUNTED_NS_MAX = 10 * INTERVAL_NS;
+
   private final SupervisorConfig config;
   private final EventLoop loop;
   private final Seats seats;
   private final Slaves slaves;
   private final Runnable onDone;
   private final Set<Integer> awaitedPids = new HashSet<>();
-  private long startNs;
+  private long lookedNs;
+  private long waitedNs;
   private boolean done;
 
   Adoption(
@@ -39,11 +43,11 @@ final class Adoption {
   }
 
   void start() {
-    startNs = loop.nowNs();
     awaitedPids.addAll(config.processes().slavesOf(config.runDirectory()));
     if (!awaitedPids.isEmpty()) {
       LOG.info("waiting for the living slaves to connect: processes {}", awaitedPids);
     }
+    lookedNs = loop.nowNs();
     check();
   }
 
@@ -52,7 +56,10 @@ final class Adoption {
   }
 
   private void check() {
-    final boolean late = loop.nowNs() - startNs > config.adoptionNsMax();
+    final long nowNs = loop.nowNs();
+    waitedNs += Math.min(nowNs - lookedNs, COUNTED_NS_MAX);
+    lookedNs = nowNs;
+    final boolean late = waitedNs > config.adoptionNsMax();
     boolean waiting = !late && !allConnected();
     for (final Slave slave : slaves.all()) {
       // One that has begun to hand back is heard to the end; it is killed if it gets stuck.
@@ -79,7 +86,7 @@ final class Adoption {
   }
 
   private boolean veryLate() {
-    return loop.nowNs() - startNs > config.adoptionNsMax() + config.stuckNsMax();
+    return waitedNs > config.adoptionNsMax() + config.stuckNsMax();
   }
 
   /** True when it is clear that nobody will claim the seat. */
