@@ -13,6 +13,7 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
 
 /** Processes that exist only as an eventfd, readable when the process is "dead". */
 final class FakeProcesses implements ProcessTable, AutoCloseable {
@@ -23,7 +24,13 @@ final class FakeProcesses implements ProcessTable, AutoCloseable {
   private final ConcurrentLinkedQueue<Integer> started = new ConcurrentLinkedQueue<>();
   private final ConcurrentLinkedQueue<Integer> connecting = new ConcurrentLinkedQueue<>();
 
+  private volatile long listingNs;
   private volatile ProcessActivity activity = ProcessActivity.NONE;
+
+  /** How long the host takes to say which slaves live; 0 at first. */
+  void listingTakesNs(final long ns) {
+    listingNs = ns;
+  }
 
   /** A process that the master did not start. */
   int create() {
@@ -115,6 +122,7 @@ final class FakeProcesses implements ProcessTable, AutoCloseable {
 
   @Override
   public List<Integer> slavesOf(final Path runDirectory) {
+    LockSupport.parkNanos(listingNs);
     return eventFds.keySet().stream().filter(pid -> isSlave(pid, runDirectory)).toList();
   }
 

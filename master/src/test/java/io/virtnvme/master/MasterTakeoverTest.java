@@ -448,4 +448,23 @@ class MasterTakeoverTest extends MasterRig {
     awaitState(SlaveInfo.State.ACTIVE);
     next.close();
   }
+
+  @Test
+  void shouldNotTakeItsOwnDelayForThatOfASlave() throws Exception {
+    final long limitNs = 500_000_000;
+    final FakeSlave owner =
+        startWithOwner(context(runDirectory, processes).leaveSlavesOnStop(true));
+    master.close();
+    owner.disconnect();
+    processes.listingTakesNs(3 * limitNs);
+    final CompletableFuture<Master> launched =
+        CompletableFuture.supplyAsync(
+            () -> Master.launch(context(runDirectory, processes).adoptionNsMax(limitNs)));
+    await().until(this::isListening);
+    owner.handBack(false, 0);
+    master = launched.get(20, TimeUnit.SECONDS);
+    awaitState(SlaveInfo.State.ACTIVE);
+    assertFalse(processes.isDead(owner.pid()));
+    owner.close();
+  }
 }
