@@ -15,6 +15,7 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.sun.jna.NativeLibrary;
 import io.virtnvme.ipc.sys.Epoll;
 import io.virtnvme.ipc.sys.Errno;
 import io.virtnvme.ipc.sys.Fds;
@@ -37,6 +38,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class UringBdevTest {
+  private static final int O_PATH = 0x200000;
   private static final int FILE_BYTES = 8 << 20;
   private static final int BLOCK_BYTES = BdevHarness.BLOCK_BYTES;
 
@@ -191,11 +193,24 @@ class UringBdevTest {
 
   @Test
   void shouldFailRequestsWhoseDescriptorIsGone() {
-    Fds.close(bdev().fd());
+    makeUseless(bdev().fd());
     assertEquals(-Errno.EBADF, harness.write(0, new byte[BLOCK_BYTES]));
     assertEquals(-Errno.EBADF, harness.run(OP_FLUSH, 0, 0, 0, 0, 0));
     assertEquals(-Errno.EBADF, harness.run(OP_WRITE_ZEROES, 0, 0, 0, BLOCK_BYTES, 0));
     assertEquals(0, harness.io().inFlightCount());
+  }
+
+  /**
+   * Puts a descriptor that is good for no I/O (O_PATH, open(2): EBADF) in the place of {@code fd}.
+   * Closed, its number would go to whatever any thread of this JVM opens next, a class of the
+   * library for one, and that file would get the writes.
+   */
+  private void makeUseless(final int fd) {
+    final NativeLibrary libc = NativeLibrary.getProcess();
+    final int pathOnly = libc.getFunction("open").invokeInt(new Object[] {path.toString(), O_PATH});
+    assertTrue(pathOnly >= 0);
+    assertEquals(fd, libc.getFunction("dup2").invokeInt(new Object[] {pathOnly, fd}));
+    Fds.close(pathOnly);
   }
 
   @Test
