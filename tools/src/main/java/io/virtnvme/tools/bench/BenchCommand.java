@@ -37,6 +37,8 @@ import picocli.CommandLine.Spec;
       "Exit code 0 only if every run was made and no request failed."
     })
 public final class BenchCommand implements Callable<Integer> {
+  private static final String BLKIO = "libblkio";
+  private static final String BLKIO_LIBRARY = "libblkio.so.1";
   private static final String URING_PREFIX = "uring:";
   private static final String PAGE_NAME = "bench.html";
   private static final String JSON_NAME = "bench.json";
@@ -68,6 +70,17 @@ public final class BenchCommand implements Callable<Integer> {
       description =
           "What the disks are seen as: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
   private FrontEnd frontEnd;
+
+  @Option(
+      names = "--client",
+      paramLabel = "NAME",
+      defaultValue = "virtnvme",
+      description =
+          "Who drives the disks: virtnvme, or libblkio[:FILE], which neither we nor the peers have"
+              + " written; FILE is its "
+              + BLKIO_LIBRARY
+              + ", if it is not installed (default: ${DEFAULT-VALUE}).")
+  private String client;
 
   @Option(
       names = "--bdev",
@@ -102,6 +115,17 @@ public final class BenchCommand implements Callable<Integer> {
       defaultValue = "1,32,128",
       description = "Requests in flight (default: ${DEFAULT-VALUE}).")
   private List<Integer> queueDepths;
+
+  @Option(
+      names = "--rate",
+      paramLabel = "N",
+      defaultValue = "0",
+      description =
+          "Requests per second, due at fixed times whatever happened to those before them; a latency"
+              + " counts from the moment when a request was due, also where it had to wait for one of"
+              + " the queue depth. 0: each follows the completion of another one (default:"
+              + " ${DEFAULT-VALUE}).")
+  private int ratePerSecond;
 
   @Option(
       names = "--seconds",
@@ -250,6 +274,7 @@ public final class BenchCommand implements Callable<Integer> {
     for (final int queueDepth : queueDepths) {
       OptionRange.check(spec, "--queue-depth", queueDepth, 1, 256);
     }
+    OptionRange.check(spec, "--rate", ratePerSecond, 0, RunOrder.RATE_MAX);
     final boolean uring = bdev.startsWith(URING_PREFIX);
     if (comparison != null && (noJournal || uring)) {
       throw new ParameterException(
@@ -264,17 +289,26 @@ public final class BenchCommand implements Callable<Integer> {
           spec.commandLine(),
           "--front-end nvme or qpair: --packed, --no-journal, --compare and --peer are for vhost");
     }
+    final String blkioLibrary = blkioLibrary();
+    if (blkioLibrary != null && (frontEnd != FrontEnd.VHOST || packed)) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--client libblkio drives split rings of vhost-user-blk only: not with --packed or"
+              + " another --front-end");
+    }
     if (packed && (noJournal || comparison != null)) {
       throw new ParameterException(
           spec.commandLine(), "--packed: a packed ring cannot run without its journal");
     }
     return new BenchSettings(
         frontEnd,
+        blkioLibrary,
         kind(),
         uring ? Path.of(bdev.substring(URING_PREFIX.length())).toAbsolutePath() : null,
         megabytes,
         works,
         queueDepths,
+        ratePerSecond,
         seconds,
         rounds,
         warmUpMs,
@@ -285,6 +319,21 @@ public final class BenchCommand implements Callable<Integer> {
         peer != null,
         Placement.clientCore(),
         Placement.reactorCore());
+  }
+
+  /** Null for our own client. */
+  private String blkioLibrary() {
+    if (client.equals("virtnvme")) {
+      return null;
+    }
+    if (client.equals(BLKIO)) {
+      return BLKIO_LIBRARY;
+    }
+    if (client.startsWith(BLKIO + ":") && client.length() > BLKIO.length() + 1) {
+      return Path.of(client.substring(BLKIO.length() + 1)).toAbsolutePath().toString();
+    }
+    throw new ParameterException(
+        spec.commandLine(), "--client: '" + client + "' is none of virtnvme, libblkio[:FILE]");
   }
 
   private PairSettings.Kind kind() {

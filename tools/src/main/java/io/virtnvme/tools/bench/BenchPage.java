@@ -57,6 +57,11 @@ final class BenchPage {
       page.text(report.path("message").asText()).add("</p>\n");
     }
     page.add("<div class=\"facts\">\n");
+    page.fact("client", report.path("client").asText());
+    final int ratePerSecond = report.path("ratePerSecond").asInt();
+    if (ratePerSecond > 0) {
+      page.fact("requests due per second", grouped(ratePerSecond));
+    }
     page.fact("runs of each kind", grouped(report.path("rounds").asInt()));
     page.fact("seconds each", grouped(report.path("seconds").asInt()));
     page.fact("pages of guest memory", Page.escape(report.path("guestPages").asText()));

@@ -61,9 +61,11 @@ final class BenchReport {
     json.put("date", date);
     json.put("version", Version.current());
     json.put("command", command);
+    json.put("client", settings.client());
     json.put("bdev", settings.bdev());
     json.put("packed", settings.packed());
     json.put("indirect", settings.indirect());
+    json.put("ratePerSecond", settings.ratePerSecond());
     json.put("seconds", settings.seconds());
     json.put("rounds", settings.rounds());
     json.put("guestPages", pages());
@@ -112,10 +114,14 @@ final class BenchReport {
     final StringBuilder text = new StringBuilder();
     line(
         text,
-        "%s, %s rings, guest memory on %s pages; medians of %d runs of %d s",
+        "client %s, %s, %s rings, guest memory on %s pages; %smedians of %d runs of %d s",
+        settings.client(),
         settings.bdev(),
         settings.packed() ? "packed" : "split",
         pages(),
+        settings.ratePerSecond() == 0
+            ? ""
+            : String.format(Locale.ROOT, "%,d requests due per second; ", settings.ratePerSecond()),
         settings.rounds(),
         settings.seconds());
     line(

@@ -54,7 +54,7 @@ final class BenchRun implements AutoCloseable {
               queueDepth,
               new Subject("client limit (do-nothing peer)", null, List.of()));
       report.limit(limit);
-      if (settings.clientCore() >= 0) {
+      if (settings.clientCore() >= 0 && settings.blkioLibrary() == null) {
         measure(client, limit);
       }
     }

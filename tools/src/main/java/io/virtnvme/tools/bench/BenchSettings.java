@@ -9,9 +9,11 @@ import java.util.List;
  * What a benchmark does.
  *
  * @param frontEnd what the disks are seen as
+ * @param blkioLibrary see {@link RunOrder}
  * @param kind of our disk
  * @param file behind a uring disk, else null
  * @param megabytes of disk that are used
+ * @param ratePerSecond see {@link RunOrder}
  * @param seconds of each run
  * @param rounds runs of each work, depth and subject
  * @param warmUpMs before each run
@@ -23,11 +25,13 @@ import java.util.List;
  */
 record BenchSettings(
     FrontEnd frontEnd,
+    String blkioLibrary,
     PairSettings.Kind kind,
     Path file,
     int megabytes,
     List<Work> works,
     List<Integer> queueDepths,
+    int ratePerSecond,
     int seconds,
     int rounds,
     int warmUpMs,
@@ -47,6 +51,10 @@ record BenchSettings(
     return (long) megabytes << 20;
   }
 
+  String client() {
+    return blkioLibrary == null ? "virtnvme" : "libblkio";
+  }
+
   String bdev() {
     return switch (kind) {
       case NULL -> "null";
@@ -60,8 +68,10 @@ record BenchSettings(
     return new RunOrder(
         frontEnd,
         socket,
+        blkioLibrary,
         work,
         queueDepth,
+        ratePerSecond,
         warmUpMs,
         seconds * 1000,
         packed,

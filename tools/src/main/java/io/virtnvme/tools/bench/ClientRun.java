@@ -129,8 +129,9 @@ final class ClientRun {
               },
               data,
               usableBytes);
+      final int peerPid = frontEnd.peerPid();
       final List<Integer> pids =
-          order.watchPids().isEmpty() ? List.of(frontEnd.peerPid()) : order.watchPids();
+          order.watchPids().isEmpty() && peerPid > 0 ? List.of(peerPid) : order.watchPids();
       final RunResult result = measure(loop, pids, oneWayNs, hugePages);
       if (frontEnd instanceof VhostUserFrontEnd vhost) {
         vhost.stop();
@@ -140,6 +141,10 @@ final class ClientRun {
   }
 
   private DiskFrontEnd connect(final long memoryBytes, final boolean hugePages) {
+    if (order.blkioLibrary() != null) {
+      Blkio.load(order.blkioLibrary());
+      return new BlkioDisk(order.socket(), queueSize, memoryBytes);
+    }
     if (order.frontEnd() == FrontEnd.QPAIR) {
       return QpairFrontEnd.connect(Path.of(order.socket()), queueSize, memoryBytes);
     }
@@ -190,6 +195,7 @@ final class ClientRun {
         stallCheck,
         order.work(),
         order.queueDepth(),
+        order.ratePerSecond(),
         buffersGuestAddress,
         places,
         seed);

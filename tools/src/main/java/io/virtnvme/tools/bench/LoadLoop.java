@@ -5,11 +5,14 @@ import io.virtnvme.ipc.virtio.BlkRequest;
 import org.HdrHistogram.Histogram;
 
 /**
- * Keeps one queue at its depth and measures: each request that completes is followed by another
- * one. One polling thread; nothing allocates while it runs, and no byte of data is looked at.
+ * Loads one queue and measures. Without a rate it keeps the queue at its depth: each request that
+ * completes is followed by another one. With a rate requests become due at fixed times, and the
+ * depth is how many of them may be in flight. One polling thread; nothing allocates while it runs,
+ * and no byte of data is looked at.
  *
  * <p>A latency runs from the time stamp before a request is built to the one after its completion
- * was seen, one stamp per batch: what the client itself needs is in it.
+ * was seen, one stamp per batch: what the client itself needs is in it. With a rate it begins when
+ * the request was due, so one that waits because others stall counts that time as well.
  */
 final class LoadLoop {
   /** Wakes the back-end. */
@@ -34,6 +37,7 @@ final class LoadLoop {
   private final Kick kick;
   private final StallCheck stallCheck;
   private final int queueDepth;
+  private final double intervalNs;
   private final int ioBytes;
   private final int readPercent;
   private final boolean sequential;
@@ -41,17 +45,20 @@ final class LoadLoop {
   private final long placeCount;
   private final int sectorsPerPlace;
   private final int[] tokens = new int[BATCH_MAX];
-  private final long[] submittedNs;
+  private final long[] sinceNsOf;
   private final Histogram latencies = new Histogram(1, LATENCY_MAX_NS, 3);
   private long random;
   private long nextPlace;
   private long lastCompletionNs;
+  private long startNs;
+  private long dueCount;
   private long errors;
   private int firstErrorStatus;
 
   /**
    * Makes a loop at rest.
    *
+   * @param ratePerSecond requests due per second; 0 = as many as complete
    * @param buffersGuestAddress {@code queueDepth} buffers of the work's request length
    * @param placeCount disk places of that length to use, 1..2^31-1
    */
@@ -61,6 +68,7 @@ final class LoadLoop {
       final StallCheck stallCheck,
       final Work work,
       final int queueDepth,
+      final int ratePerSecond,
       final long buffersGuestAddress,
       final long placeCount,
       final long seed) {
@@ -68,20 +76,29 @@ final class LoadLoop {
     this.kick = kick;
     this.stallCheck = stallCheck;
     this.queueDepth = queueDepth;
+    this.intervalNs = ratePerSecond == 0 ? 0 : 1e9 / ratePerSecond;
     this.ioBytes = work.ioBytes();
     this.readPercent = work.readPercent();
     this.sequential = work.sequential();
     this.buffersGuestAddress = buffersGuestAddress;
     this.placeCount = placeCount;
     this.sectorsPerPlace = ioBytes / BlkRequest.SECTOR_BYTES;
-    this.submittedNs = new long[queue.queueSize()];
+    this.sinceNsOf = new long[queue.queueSize()];
     this.random = seed == 0 ? 1 : seed;
   }
 
-  /** Fills the queue; {@link #run} goes on from there. */
+  private boolean hasRate() {
+    return intervalNs > 0;
+  }
+
+  /** Fills the queue, or begins to count what is due; {@link #run} goes on from there. */
   void start() {
     final long nowNs = System.nanoTime();
     lastCompletionNs = nowNs;
+    startNs = nowNs;
+    if (hasRate()) {
+      return;
+    }
     for (int i = 0; i < queueDepth; i++) {
       submit(nowNs);
     }
@@ -91,7 +108,7 @@ final class LoadLoop {
   /** Runs until a moment; forgets the latencies of earlier calls. Returns when it really ended. */
   long run(final long endNs) {
     latencies.reset();
-    return turn(endNs, true);
+    return hasRate() ? turnAtRate(endNs) : turn(endNs, true);
   }
 
   /** Waits for what is in flight; sends nothing more. */
@@ -126,6 +143,39 @@ final class LoadLoop {
     }
   }
 
+  private long turnAtRate(final long endNs) {
+    while (true) {
+      final int count = reap();
+      final long nowNs = System.nanoTime();
+      if (count > 0) {
+        onBatch(count, nowNs, false);
+      } else if (queue.inFlightCount() == 0) {
+        lastCompletionNs = nowNs;
+      } else {
+        stallCheck.check(nowNs - lastCompletionNs, queue.inFlightCount());
+      }
+      submitDue(nowNs);
+      if (nowNs - endNs >= 0) {
+        return nowNs;
+      }
+      Thread.onSpinWait();
+    }
+  }
+
+  private void submitDue(final long nowNs) {
+    boolean any = false;
+    long dueNs = startNs + (long) (dueCount * intervalNs);
+    while (dueNs - nowNs <= 0 && queue.inFlightCount() < queueDepth) {
+      submit(dueNs);
+      dueCount++;
+      dueNs = startNs + (long) (dueCount * intervalNs);
+      any = true;
+    }
+    if (any) {
+      publish();
+    }
+  }
+
   private int reap() {
     int count = 0;
     while (count < BATCH_MAX) {
@@ -147,7 +197,7 @@ final class LoadLoop {
       if (status != DiskQueue.STATUS_OK && errors++ == 0) {
         firstErrorStatus = status;
       }
-      latencies.recordValue(Math.min(LATENCY_MAX_NS, nowNs - submittedNs[token]));
+      latencies.recordValue(Math.min(LATENCY_MAX_NS, nowNs - sinceNsOf[token]));
       queue.reclaim(token);
       if (follow) {
         submit(nowNs);
@@ -164,7 +214,7 @@ final class LoadLoop {
     }
   }
 
-  private void submit(final long nowNs) {
+  private void submit(final long sinceNs) {
     long x = random;
     x ^= x << 13;
     x ^= x >>> 7;
@@ -179,7 +229,7 @@ final class LoadLoop {
       throw new IllegalStateException(
           "ring too small: queueSize=" + queue.queueSize() + " queueDepth=" + queueDepth);
     }
-    submittedNs[token] = nowNs;
+    sinceNsOf[token] = sinceNs;
   }
 
   /** {@code bits} has 31 random bits. */

@@ -8,6 +8,9 @@ import java.util.List;
  *
  * @param frontEnd what the disk is seen as
  * @param socket its socket; null for the do-nothing peer inside the client
+ * @param blkioLibrary file of libblkio, which then drives the disk; null for our own client
+ * @param ratePerSecond requests that become due in a second, 1..{@link #RATE_MAX}; 0 = each follows
+ *     the completion of another one
  * @param warmUpMs time before it counts
  * @param runMs time that counts
  * @param packed packed rings
@@ -21,8 +24,10 @@ import java.util.List;
 record RunOrder(
     FrontEnd frontEnd,
     String socket,
+    String blkioLibrary,
     Work work,
     int queueDepth,
+    int ratePerSecond,
     int warmUpMs,
     int runMs,
     boolean packed,
@@ -31,4 +36,7 @@ record RunOrder(
     long rangeBytes,
     int clientCore,
     int peerCore,
-    List<Integer> watchPids) {}
+    List<Integer> watchPids) {
+  /** One in 10 ns, more than a client can send. */
+  static final int RATE_MAX = 100_000_000;
+}

@@ -57,6 +57,9 @@ class BenchCommandTest {
     "--queue-depth, many",
     "--seconds, 0",
     "--rounds, -3",
+    "--rate, -1",
+    "--client, libnone",
+    "--client, libblkio:",
     "--size, 0",
     "--warm-up-ms, -1",
     "--compare, colours",
@@ -78,6 +81,7 @@ class BenchCommandTest {
     assertEquals(2, run("--packed", "--no-journal"));
     assertEquals(2, run("--packed", "--compare", "journal"));
     assertEquals(2, run("--front-end", "qpair", "--packed"));
+    assertEquals(2, run("--client", "libblkio", "--packed"));
     assertEquals(2, run("--compare", "journal", "--bdev", "uring:" + folder.resolve("f")));
     assertTrue(err.toString().contains(folder.resolve("f").toString()), err.toString());
   }

@@ -30,11 +30,13 @@ class BenchPageTest {
         new BenchReport(
             new BenchSettings(
                 FrontEnd.VHOST,
+                null,
                 PairSettings.Kind.MEM,
                 null,
                 64,
                 List.of(Work.values()),
                 List.of(1, 32),
+                0,
                 2,
                 ROUNDS,
                 0,

@@ -38,8 +38,14 @@ class LoadLoopTest {
   }
 
   private LoadLoop loop(final int queueDepth, final LoadLoop.StallCheck stallCheck) {
+    return loop(queueDepth, 0, stallCheck);
+  }
+
+  private LoadLoop loop(
+      final int queueDepth, final int ratePerSecond, final LoadLoop.StallCheck stallCheck) {
     // Nobody touches the data, so any address will do for it.
-    return new LoadLoop(queue, () -> {}, stallCheck, Work.MIXED, queueDepth, 0x10000, 1000, 7);
+    return new LoadLoop(
+        queue, () -> {}, stallCheck, Work.MIXED, queueDepth, ratePerSecond, 0x10000, 1000, 7);
   }
 
   @ParameterizedTest
@@ -50,8 +56,10 @@ class LoadLoopTest {
                 new RunOrder(
                     FrontEnd.VHOST,
                     null,
+                    null,
                     Work.MIXED,
                     32,
+                    0,
                     20,
                     50,
                     packed,
@@ -66,6 +74,45 @@ class LoadLoopTest {
     assertNull(result.error());
     assertTrue(result.iops() > 0);
     assertTrue(result.p50Us() > 0);
+  }
+
+  @Test
+  void shouldSendNoMoreThanIsDue() {
+    final IdlePeer peer = IdlePeer.start(queue, false, -1);
+    try {
+      final LoadLoop loop = loop(8, 10_000, (stalledNs, inFlightCount) -> {});
+      final long startNs = System.nanoTime();
+      loop.start();
+      final long endNs = loop.run(startNs + RUN_NS);
+      final long count = loop.latencies().getTotalCount() + queue.inFlightCount();
+
+      // One per 100 us. What is due when the loop ends has been sent, unless eight were in flight.
+      assertTrue(count <= (endNs - startNs) / 100_000 + 1, () -> "count=" + count);
+      assertTrue(count >= (RUN_NS / 100_000) - 1 || queue.inFlightCount() == 8, "count=" + count);
+      loop.drain();
+      loop.checkSound();
+    } finally {
+      peer.close();
+    }
+  }
+
+  @Test
+  void shouldCountALatencyFromTheMomentWhenARequestWasDue() {
+    final LoadLoop loop = loop(1, 1_000_000, (stalledNs, inFlightCount) -> {});
+    loop.start();
+    // Nobody answers: one is in flight, the others are due and wait.
+    loop.run(System.nanoTime() + RUN_NS);
+    assertEquals(1, queue.inFlightCount());
+    complete(0, 0, BlkRequest.STATUS_OK);
+    loop.run(System.nanoTime());
+
+    assertEquals(1, loop.latencies().getTotalCount());
+    assertTrue(loop.latencies().getMinValue() >= RUN_NS, () -> "" + loop.latencies().getMinValue());
+    // The second one was due 1 us after the start, and was sent only now.
+    complete(1, 0, BlkRequest.STATUS_OK);
+    loop.run(System.nanoTime());
+    assertEquals(1, loop.latencies().getTotalCount());
+    assertTrue(loop.latencies().getMinValue() >= RUN_NS, () -> "" + loop.latencies().getMinValue());
   }
 
   @Test
@@ -112,7 +159,7 @@ class LoadLoopTest {
   void shouldCountAFailedRequest() {
     final LoadLoop loop = loop(1, (stalledNs, inFlightCount) -> {});
     loop.start();
-    completeFirst(0, BlkRequest.STATUS_IOERR);
+    complete(0, 0, BlkRequest.STATUS_IOERR);
     loop.drain();
 
     final BenchException failure = assertThrows(BenchException.class, loop::checkSound);
@@ -123,18 +170,18 @@ class LoadLoopTest {
   void shouldNoticeACompletionOfNoRequest() {
     final LoadLoop loop = loop(1, (stalledNs, inFlightCount) -> {});
     loop.start();
-    completeFirst(QUEUE_SIZE - 1, BlkRequest.STATUS_OK);
+    complete(0, QUEUE_SIZE - 1, BlkRequest.STATUS_OK);
     loop.run(System.nanoTime());
 
     assertThrows(BenchException.class, loop::checkSound);
   }
 
-  /** As a device: a used element for a head, and a status byte for the only request there is. */
-  private void completeFirst(final int head, final int status) {
+  /** As a device: the used element of that index for a head, and the status of head 0. */
+  private void complete(final int index, final int head, final int status) {
     final long used = queue.deviceAreaGuestAddress();
     final long statusDescriptor = queue.descriptorGuestAddress() + 2 * 16L;
     Mem.putByte(Mem.getLong(statusDescriptor), (byte) status);
-    Mem.putLong(used + UsedRing.RING_OFFSET, UsedRing.element(head, 1));
-    Mem.putShortRelease(used + UsedRing.INDEX_OFFSET, (short) 1);
+    Mem.putLong(used + UsedRing.RING_OFFSET + 8L * index, UsedRing.element(head, 1));
+    Mem.putShortRelease(used + UsedRing.INDEX_OFFSET, (short) (index + 1));
   }
 }

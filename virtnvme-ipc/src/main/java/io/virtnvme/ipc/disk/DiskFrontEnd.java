@@ -31,7 +31,7 @@ public interface DiskFrontEnd extends AutoCloseable {
    */
   boolean tryReconnect();
 
-  /** Process that listens on the back-end's socket. */
+  /** Process that listens on the back-end's socket; 0 if that is not known. */
   int peerPid();
 
   /** Hangs up and gives back memory and descriptors. */
