@@ -157,12 +157,12 @@ public final class VhostUserSession implements FrontEndDevice {
     return segment.applying() == version;
   }
 
-  /** Set-ups of all rings that are to run, for a reactor that starts them by itself. */
   @Override
   public List<MemoryRange> guestMemory() {
     return holdings.memory().populatable();
   }
 
+  /** Set-ups of all rings that are to run, for a reactor that starts them by itself. */
   @Override
   public List<QueueSetup> runnableQueues() {
     final List<QueueSetup> runnable = new ArrayList<>();

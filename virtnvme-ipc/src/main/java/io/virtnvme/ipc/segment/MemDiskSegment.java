@@ -2,6 +2,7 @@ package io.virtnvme.ipc.segment;
 
 import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.ipc.sys.Mapping;
+import io.virtnvme.ipc.sys.SysException;
 
 /**
  * A memory disk: the header's page, padding up to a huge page, then the blocks. Written by the
@@ -40,7 +41,6 @@ public final class MemDiskSegment implements AutoCloseable {
       throw new BadSegmentException(
           segment.path(), "too short for a disk: bytes=" + segment.lengthBytes());
     }
-    segment.mapping().adviseHugePages();
     return new MemDiskSegment(segment);
   }
 
@@ -53,7 +53,15 @@ public final class MemDiskSegment implements AutoCloseable {
     final int fd = Fds.open(directory.memDisk(name).toString(), Fds.O_RDWR, 0);
     try {
       final long lengthBytes = Math.addExact(DATA_OFFSET, newDataBytes);
-      Fds.allocate(fd, lengthBytes);
+      final long oldLengthBytes = Fds.length(fd);
+      try {
+        HugePages.reserve(fd, directory.memDisk(name), oldLengthBytes, lengthBytes);
+        Fds.allocate(fd, lengthBytes);
+      } catch (final SysException e) {
+        // Processes that have it open know the old part only.
+        Fds.truncate(fd, oldLengthBytes);
+        throw e;
+      }
       try (Mapping header = Mapping.map(fd, 0, DATA_OFFSET)) {
         SegmentHeader.grow(header.address(), lengthBytes);
       }

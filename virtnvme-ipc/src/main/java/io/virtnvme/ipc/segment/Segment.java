@@ -43,6 +43,9 @@ public final class Segment implements AutoCloseable {
     final int fd = openNew(temporary);
     Mapping mapping = null;
     try {
+      if (kind == SegmentKind.MEM_DISK) {
+        HugePages.reserve(fd, temporary, 0, lengthBytes);
+      }
       Fds.allocate(fd, lengthBytes);
       mapping = Mapping.map(fd, 0, lengthBytes);
       initialiser.initialise(mapping.address());

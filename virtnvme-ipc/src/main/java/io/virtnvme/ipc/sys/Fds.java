@@ -65,7 +65,14 @@ public final class Fds {
 
   /** Reserves the blocks, so that a full file system is an error here and not a SIGBUS later. */
   public static void allocate(final int fd, final long lengthBytes) {
-    Sys.check(Libc.fallocate(fd, 0, 0, lengthBytes), "fallocate of " + lengthBytes + " bytes");
+    allocate(fd, 0, lengthBytes);
+  }
+
+  /** The same for a part of the file; all before it is left as it is. */
+  public static void allocate(final int fd, final long offsetBytes, final long lengthBytes) {
+    Sys.check(
+        Libc.fallocate(fd, 0, offsetBytes, lengthBytes),
+        "fallocate of " + lengthBytes + " bytes at offset " + offsetBytes);
   }
 
   /** Length in bytes of a regular file, memfd or block device. */

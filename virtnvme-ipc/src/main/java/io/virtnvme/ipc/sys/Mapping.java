@@ -3,13 +3,20 @@ package io.virtnvme.ipc.sys;
 /**
  * A shared mapping of a file or memfd. Whoever maps it closes it, once, when no thread can touch it
  * any more.
+ *
+ * <p>A long one begins at an address that is as far from a huge page's boundary as its offset in
+ * the file is: only so can huge pages of the file be huge in the page table, too.
  */
 public final class Mapping implements AutoCloseable {
+  private static final int PROT_NONE = 0;
   private static final int PROT_READ = 1;
   private static final int PROT_WRITE = 2;
   private static final int MAP_SHARED = 1;
+  private static final int MAP_PRIVATE = 2;
+  private static final int MAP_FIXED = 0x10;
+  private static final int MAP_ANONYMOUS = 0x20;
+  private static final int MAP_NORESERVE = 0x4000;
   private static final int MAP_POPULATE = 0x8000;
-  private static final int MADV_HUGEPAGE = 14;
   private static final int MADV_DONTDUMP = 16;
 
   private final long address;
@@ -44,11 +51,52 @@ public final class Mapping implements AutoCloseable {
       final long lengthBytes,
       final int protection,
       final int flags) {
-    final long address = Libc.mmap(0, lengthBytes, protection, flags, fd, offsetBytes);
+    long address = mapAligned(fd, offsetBytes, lengthBytes, protection, flags);
+    if (address < 0) {
+      address = Libc.mmap(0, lengthBytes, protection, flags, fd, offsetBytes);
+    }
     // MAP_FAILED is -1; no valid user address is negative.
     Sys.check(
         address, "mmap of " + lengthBytes + " bytes at offset " + offsetBytes + " of fd " + fd);
     return new Mapping(address, lengthBytes);
+  }
+
+  /**
+   * The address, or a negative number: too short for huge pages, or they are larger than ours (1
+   * GiB), or there is no room for the detour. Whatever fails, the plain way says why.
+   */
+  private static long mapAligned(
+      final int fd,
+      final long offsetBytes,
+      final long lengthBytes,
+      final int protection,
+      final int flags) {
+    if (lengthBytes < Pages.HUGE_PAGE_BYTES || offsetBytes % Pages.PAGE_BYTES != 0) {
+      return -1;
+    }
+    final long pagesBytes = (lengthBytes + Pages.PAGE_BYTES - 1) & -Pages.PAGE_BYTES;
+    final long spaceBytes = pagesBytes + Pages.HUGE_PAGE_BYTES;
+    final long space =
+        Libc.mmap(0, spaceBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (space < 0) {
+      return -1;
+    }
+    final long distance = (offsetBytes - space) & (Pages.HUGE_PAGE_BYTES - 1);
+    final long address =
+        Libc.mmap(space + distance, lengthBytes, protection, flags | MAP_FIXED, fd, offsetBytes);
+    if (address < 0) {
+      Sys.check(Libc.munmap(space, spaceBytes), "munmap of " + spaceBytes + " bytes");
+      return -1;
+    }
+    if (distance > 0) {
+      Sys.check(Libc.munmap(space, distance), "munmap of " + distance + " bytes");
+    }
+    final long end = address + pagesBytes;
+    final long restBytes = space + spaceBytes - end;
+    if (restBytes > 0) {
+      Sys.check(Libc.munmap(end, restBytes), "munmap of " + restBytes + " bytes");
+    }
+    return address;
   }
 
   public long address() {
@@ -57,11 +105,6 @@ public final class Mapping implements AutoCloseable {
 
   public long lengthBytes() {
     return lengthBytes;
-  }
-
-  /** Asks for huge pages; a kernel that has none for this mapping ignores it. */
-  public void adviseHugePages() {
-    Libc.madvise(address, lengthBytes, MADV_HUGEPAGE);
   }
 
   /** Keeps a guest's memory out of our core dumps. */

@@ -5,7 +5,11 @@ public final class Pages {
   /** What {@link #residency} counts in, whatever the pages of a mapping are. */
   public static final int PAGE_BYTES = 4096;
 
+  /** Of x86-64, and of AArch64 with pages of 4 KiB. */
+  public static final int HUGE_PAGE_BYTES = 2 << 20;
+
   private static final int MADV_POPULATE_WRITE = 23;
+  private static final int MADV_COLLAPSE = 25;
 
   private Pages() {}
 
@@ -20,6 +24,19 @@ public final class Pages {
     final long first = address & -PAGE_BYTES;
     final long end = (address + lengthBytes + PAGE_BYTES - 1) & -PAGE_BYTES;
     return Libc.madvise(first, end - first, MADV_POPULATE_WRITE) == 0;
+  }
+
+  /**
+   * Puts what a range of a file on tmpfs holds on huge pages, whatever the mount's options say
+   * (madvise(2), MADV_COLLAPSE, Linux 6.1). Other processes see the same bytes.
+   *
+   * @param address where the range is mapped; a multiple of {@link #HUGE_PAGE_BYTES}, as are its
+   *     offset in the file and its length. At least one page of each huge one must be in the file
+   * @return false if the kernel does not know that, or has not so many huge pages; a part may be
+   *     done
+   */
+  public static boolean collapse(final long address, final long lengthBytes) {
+    return Libc.madvise(address, lengthBytes, MADV_COLLAPSE) == 0;
   }
 
   /**

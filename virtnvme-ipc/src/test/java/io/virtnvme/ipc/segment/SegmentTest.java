@@ -5,8 +5,10 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.virtnvme.ipc.memory.Mem;
+import io.virtnvme.ipc.sys.Pages;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -165,6 +167,46 @@ class SegmentTest {
     io.virtnvme.ipc.sys.Fds.truncate(fd, MemDiskSegment.DATA_OFFSET + 32768);
     io.virtnvme.ipc.sys.Fds.close(fd);
     MemDiskSegment.open(directory(), "d").close();
+  }
+
+  /** The machine need not have a free huge page for each; one says that the way to them works. */
+  @Test
+  void shouldPutAMemDiskOnHugePages() throws IOException {
+    final SegmentDirectory onTmpfs =
+        new SegmentDirectory(
+            Files.createTempDirectory(Path.of("/dev/shm"), "vn-"), 1, BootId.current());
+    try {
+      MemDiskSegment.create(onTmpfs, "d", 6 << 20).close();
+      MemDiskSegment.grow(onTmpfs, "d", (12 << 20) + 4096);
+      try (MemDiskSegment disk = MemDiskSegment.open(onTmpfs, "d")) {
+        assertEquals(0, disk.dataAddress() % Pages.HUGE_PAGE_BYTES);
+        for (long offset = 0; offset < disk.dataBytes(); offset += Pages.PAGE_BYTES) {
+          assertEquals(0, Mem.getLong(disk.dataAddress() + offset));
+          Mem.putLong(disk.dataAddress() + offset, offset);
+        }
+        final long kilobytes = hugeKilobytes(onTmpfs.memDisk("d"));
+        assumeTrue(
+            kilobytes > 0 || Pages.collapse(disk.dataAddress(), Pages.HUGE_PAGE_BYTES),
+            "no huge page on this machine");
+        assertTrue(kilobytes >= 2048, () -> "kilobytes=" + kilobytes);
+      }
+    } finally {
+      Files.delete(onTmpfs.memDisk("d"));
+      Files.delete(onTmpfs.path());
+    }
+  }
+
+  /** Of the mapping of a file: what is huge in the page table (proc_pid_smaps(5)). */
+  private static long hugeKilobytes(final Path file) throws IOException {
+    boolean ours = false;
+    for (final String line : Files.readAllLines(Path.of("/proc/self/smaps"))) {
+      if (line.matches("[0-9a-f]+-[0-9a-f]+ .*")) {
+        ours = line.endsWith(file.toString());
+      } else if (ours && line.startsWith("ShmemPmdMapped:")) {
+        return Long.parseLong(line.replaceAll("\\D", ""));
+      }
+    }
+    return 0;
   }
 
   @Test
