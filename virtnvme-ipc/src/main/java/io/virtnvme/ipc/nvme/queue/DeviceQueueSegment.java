@@ -393,6 +393,27 @@ public final class DeviceQueueSegment implements AutoCloseable {
     return count;
   }
 
+  /** Completions that the slave has taken, since the queues were created. */
+  public long reapedCount() {
+    return Mem.getLongAcquire(address() + REAPED_OFFSET);
+  }
+
+  /**
+   * Whether the device has posted a completion that the slave has not taken yet: then it is the
+   * slave that is late. Any thread, a moment's view.
+   */
+  public boolean isCompletionWaiting() {
+    final long reaped = reapedCount();
+    final int entryCount = geometry.entryCount();
+    final long entry =
+        address()
+            + cqOffset(entryCount, geometry.slotCount())
+            + Math.floorMod(reaped, entryCount) * (long) CompletionEntry.ENTRY_LENGTH;
+    final boolean isFirstPhase = (Math.floorDiv(reaped, entryCount) & 1) == 0;
+    return CompletionEntry.phase(Mem.getIntAcquire(entry + CompletionEntry.DWORD3_OFFSET))
+        == isFirstPhase;
+  }
+
   /**
    * A slot's place, as the layout has it. A watcher that sees the same positive number for as long
    * as a command may take has found a command that hangs; the slot is its command id.

@@ -32,6 +32,10 @@ final class SoftAdmin {
   private final IntPredicate abort;
   private final byte[] smart = new byte[LogPage.SMART_LENGTH];
   private final byte[] controller = new byte[IdentifyController.LENGTH];
+  private final byte[] namespace = new byte[IdentifyNamespace.LENGTH];
+  private final byte[] namespaceList = new byte[IdentifyController.LENGTH];
+  private boolean hasNamespaceList = true;
+  private int grantedQueues;
   private int result;
 
   /**
@@ -49,6 +53,10 @@ final class SoftAdmin {
     this.queues = queues;
     this.abort = abort;
     fillController();
+    fillNamespace();
+    LittleEndian.putInt(namespaceList, 0, NAMESPACE_ID);
+    final int zeroBased = options.queuePairMax() - 1;
+    grantedQueues = zeroBased | (zeroBased << Short.SIZE);
     LittleEndian.putShort(smart, LogPage.SMART_TEMPERATURE_OFFSET, 300);
     smart[LogPage.SMART_SPARE_OFFSET] = 100;
     smart[LogPage.SMART_SPARE_THRESHOLD_OFFSET] = 10;
@@ -62,6 +70,26 @@ final class SoftAdmin {
   /** What Identify answers for the controller; a test changes it. */
   byte[] controller() {
     return controller;
+  }
+
+  /** What Identify answers for the namespace; a test changes it. */
+  byte[] namespace() {
+    return namespace;
+  }
+
+  /** What Identify answers for ids above 0; a test changes it. */
+  byte[] namespaceList() {
+    return namespaceList;
+  }
+
+  /** As before version 1.1: Identify knows no list of namespaces. */
+  void forgetNamespaceList() {
+    hasNamespaceList = false;
+  }
+
+  /** Dword 0 of what Number of Queues answers. */
+  void grantedQueues(final int dword0) {
+    grantedQueues = dword0;
   }
 
   /** Dword 0 of the completion of the command carried out last. */
@@ -129,14 +157,17 @@ final class SoftAdmin {
       case Cns.CONTROLLER -> System.arraycopy(controller, 0, answer, 0, answer.length);
       case Cns.NAMESPACE -> {
         if (isOurs) {
-          fillNamespace(answer);
+          System.arraycopy(namespace, 0, answer, 0, answer.length);
         } else if (command.namespaceId() != SubmissionEntry.NAMESPACE_ALL) {
           return Status.INVALID_NAMESPACE_OR_FORMAT | DNR;
         }
       }
       case Cns.ACTIVE_NAMESPACE_LIST -> {
-        if (Integer.compareUnsigned(command.namespaceId(), NAMESPACE_ID) < 0) {
-          LittleEndian.putInt(answer, 0, NAMESPACE_ID);
+        if (!hasNamespaceList) {
+          return Status.INVALID_FIELD | DNR;
+        }
+        if (command.namespaceId() == 0) {
+          System.arraycopy(namespaceList, 0, answer, 0, answer.length);
         }
       }
       case Cns.NAMESPACE_DESCRIPTORS -> {
@@ -151,11 +182,11 @@ final class SoftAdmin {
     return answer(command, answer, answer.length);
   }
 
-  private void fillNamespace(final byte[] answer) {
-    LittleEndian.putLong(answer, IdentifyNamespace.SIZE_OFFSET, options.blockCount());
-    LittleEndian.putLong(answer, IdentifyNamespace.CAPACITY_OFFSET, options.blockCount());
-    LittleEndian.putLong(answer, IdentifyNamespace.USE_OFFSET, options.blockCount());
-    answer[IdentifyNamespace.FORMAT_0_OFFSET + IdentifyNamespace.FORMAT_BLOCK_SHIFT_OFFSET] =
+  private void fillNamespace() {
+    LittleEndian.putLong(namespace, IdentifyNamespace.SIZE_OFFSET, options.blockCount());
+    LittleEndian.putLong(namespace, IdentifyNamespace.CAPACITY_OFFSET, options.blockCount());
+    LittleEndian.putLong(namespace, IdentifyNamespace.USE_OFFSET, options.blockCount());
+    namespace[IdentifyNamespace.FORMAT_0_OFFSET + IdentifyNamespace.FORMAT_BLOCK_SHIFT_OFFSET] =
         (byte) Integer.numberOfTrailingZeros(options.blockBytes());
   }
 
@@ -175,8 +206,7 @@ final class SoftAdmin {
 
   private int feature(final SoftCommand command) {
     if ((command.dword10() & 0xFF) == FeatureId.NUMBER_OF_QUEUES) {
-      final int count = options.queuePairMax() - 1;
-      result = count | count << 16;
+      result = grantedQueues;
     }
     return Status.SUCCESS;
   }

@@ -2,10 +2,14 @@ package io.virtnvme.ipc.nvme.soft;
 
 import io.virtnvme.ipc.nvme.Status;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 
 /** What is to go wrong in a device in software; a test sets it. Any thread, one at a time. */
 public final class SoftFaults {
+  private static final long NEVER = Long.MAX_VALUE;
+
   /** Every opcode. */
   public static final int ANY = -1;
 
@@ -15,6 +19,14 @@ public final class SoftFaults {
   private boolean isHolding;
   private int lostCount;
   private int doubledCount;
+  private final Map<Integer, Integer> lostAdmin = new HashMap<>();
+  private int doubledAdminCount;
+  private int wrongPhaseCount;
+  private boolean isRefusingAborts;
+  private boolean isStayingReady;
+  private boolean isDeafToShutdown;
+  private long registerAccessesLeft = NEVER;
+  private Runnable atRegisterAccess = () -> {};
 
   /** I/O commands are read, and neither carried out nor completed, until this is false again. */
   public synchronized void hold(final boolean on) {
@@ -43,6 +55,80 @@ public final class SoftFaults {
   public synchronized void failNext(
       final boolean isAdmin, final int opcode, final int status, final int count) {
     statuses.add(new StatusFault(isAdmin, opcode, status, count));
+  }
+
+  /** The next admin commands with this opcode are read and not completed, unless aborted. */
+  public synchronized void loseNextAdmin(final int opcode, final int count) {
+    lostAdmin.put(opcode, count);
+  }
+
+  /** The next admin commands are completed twice. */
+  public synchronized void doubleNextAdmin(final int count) {
+    doubledAdminCount = count;
+  }
+
+  /** The next completions, of any queue, have the phase tag of the lap before. */
+  public synchronized void wrongPhaseNext(final int count) {
+    wrongPhaseCount = count;
+  }
+
+  /** Abort answers that it did nothing, and does nothing. */
+  public synchronized void refuseAborts(final boolean on) {
+    isRefusingAborts = on;
+  }
+
+  /** CSTS.RDY stays when CC.EN is cleared. */
+  public synchronized void stayReady(final boolean on) {
+    isStayingReady = on;
+  }
+
+  /** CSTS.SHST does not follow CC.SHN. */
+  public synchronized void ignoreShutdown(final boolean on) {
+    isDeafToShutdown = on;
+  }
+
+  /**
+   * Something happens at the access to a register, read or store, that comes after so many others;
+   * it happens before that access.
+   */
+  public synchronized void atRegisterAccess(final long count, final Runnable what) {
+    registerAccessesLeft = count;
+    atRegisterAccess = what;
+  }
+
+  synchronized void onRegisterAccess() {
+    if (registerAccessesLeft != NEVER && registerAccessesLeft-- == 0) {
+      registerAccessesLeft = NEVER;
+      atRegisterAccess.run();
+    }
+  }
+
+  synchronized boolean takeLostAdmin(final int opcode) {
+    final int left = lostAdmin.getOrDefault(opcode, 0);
+    if (left > 0) {
+      lostAdmin.put(opcode, left - 1);
+    }
+    return left > 0;
+  }
+
+  synchronized boolean takeDoubledAdmin() {
+    return doubledAdminCount > 0 && doubledAdminCount-- > 0;
+  }
+
+  synchronized boolean takeWrongPhase() {
+    return wrongPhaseCount > 0 && wrongPhaseCount-- > 0;
+  }
+
+  synchronized boolean isRefusingAborts() {
+    return isRefusingAborts;
+  }
+
+  synchronized boolean isStayingReady() {
+    return isStayingReady;
+  }
+
+  synchronized boolean isDeafToShutdown() {
+    return isDeafToShutdown;
   }
 
   synchronized boolean takeLost() {

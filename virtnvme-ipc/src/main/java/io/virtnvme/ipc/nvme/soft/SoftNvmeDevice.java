@@ -37,11 +37,19 @@ public final class SoftNvmeDevice implements DeviceRegisters, DmaSpace, AutoClos
   private long asq;
   private long acq;
   private int stepsToReady;
+  private long capabilities;
+  private int readyTimeouts;
   private boolean isUnplugged;
   private boolean isClosed;
 
   public SoftNvmeDevice(final SoftOptions options) {
     this.options = options;
+    this.capabilities =
+        (options.entryCountMax() - 1)
+            | ControllerRegisters.CAP_CQR
+            | ((long) TIMEOUT_UNITS << ControllerRegisters.CAP_TO_SHIFT)
+            | ((long) options.strideShift() << ControllerRegisters.CAP_DSTRD_SHIFT)
+            | ControllerRegisters.CAP_CSS_NVM;
     this.queues = new SoftQueues(dma, options.queuePairMax());
     this.admin = new SoftAdmin(options, dma, queues, this::abort);
     this.namespace =
@@ -72,6 +80,36 @@ public final class SoftNvmeDevice implements DeviceRegisters, DmaSpace, AutoClos
   /** What Identify answers for the controller, 4096 bytes; a test changes it. */
   public byte[] controllerData() {
     return admin.controller();
+  }
+
+  /** What Identify answers for the namespace, 4096 bytes; a test changes it. */
+  public byte[] namespaceData() {
+    return admin.namespace();
+  }
+
+  /** What Identify answers for the list of active namespaces, 4096 bytes; a test changes it. */
+  public byte[] namespaceList() {
+    return admin.namespaceList();
+  }
+
+  /** As before version 1.1: no list of namespaces. */
+  public void forgetNamespaceList() {
+    admin.forgetNamespaceList();
+  }
+
+  /** What Number of Queues answers: completion queues in the upper half, each less 1. */
+  public void grantedQueues(final int dword0) {
+    admin.grantedQueues(dword0);
+  }
+
+  /** CAP from now on. */
+  public synchronized void capabilities(final long value) {
+    capabilities = value;
+  }
+
+  /** CRTO from now on. */
+  public synchronized void readyTimeouts(final int value) {
+    readyTimeouts = value;
   }
 
   /** Address of the word that is the tail doorbell of a submission queue. */
@@ -142,48 +180,53 @@ public final class SoftNvmeDevice implements DeviceRegisters, DmaSpace, AutoClos
     isUnplugged = true;
   }
 
+  /** The link is up again: it is as after power-on. */
+  public synchronized void plug() {
+    isUnplugged = false;
+    cc = 0;
+    aqa = 0;
+    asq = 0;
+    acq = 0;
+    reset();
+  }
+
   @Override
   public synchronized int getInt(final int offset) {
+    faults.onRegisterAccess();
     step();
     if (isUnplugged) {
       return ALL_ONES;
     }
     return switch (offset) {
-      case ControllerRegisters.CAP_OFFSET -> (int) capabilities();
-      case ControllerRegisters.CAP_OFFSET + Integer.BYTES ->
-          (int) (capabilities() >>> Integer.SIZE);
+      case ControllerRegisters.CAP_OFFSET -> (int) capabilities;
+      case ControllerRegisters.CAP_OFFSET + Integer.BYTES -> (int) (capabilities >>> Integer.SIZE);
       case ControllerRegisters.VS_OFFSET -> VERSION;
       case ControllerRegisters.CC_OFFSET -> cc;
       case ControllerRegisters.CSTS_OFFSET -> csts;
       case ControllerRegisters.AQA_OFFSET -> aqa;
+      case ControllerRegisters.CRTO_OFFSET -> readyTimeouts;
       default -> 0;
     };
   }
 
   @Override
   public synchronized long getLong(final int offset) {
+    faults.onRegisterAccess();
     step();
     if (isUnplugged) {
       return ALL_ONES;
     }
     return switch (offset) {
-      case ControllerRegisters.CAP_OFFSET -> capabilities();
+      case ControllerRegisters.CAP_OFFSET -> capabilities;
       case ControllerRegisters.ASQ_OFFSET -> asq;
       case ControllerRegisters.ACQ_OFFSET -> acq;
       default -> getInt(offset) & 0xFFFF_FFFFL;
     };
   }
 
-  private long capabilities() {
-    return (options.entryCountMax() - 1)
-        | ControllerRegisters.CAP_CQR
-        | ((long) TIMEOUT_UNITS << ControllerRegisters.CAP_TO_SHIFT)
-        | ((long) options.strideShift() << ControllerRegisters.CAP_DSTRD_SHIFT)
-        | ControllerRegisters.CAP_CSS_NVM;
-  }
-
   @Override
   public synchronized void putInt(final int offset, final int value) {
+    faults.onRegisterAccess();
     if (isUnplugged) {
       return;
     }
@@ -223,11 +266,15 @@ public final class SoftNvmeDevice implements DeviceRegisters, DmaSpace, AutoClos
     final boolean isEnabled = (value & ControllerRegisters.CC_EN) != 0;
     cc = value;
     if (wasEnabled && !isEnabled) {
+      final int kept = faults.isStayingReady() ? ControllerRegisters.CSTS_RDY : 0;
       reset();
+      csts |= kept;
     } else if (isEnabled && !wasEnabled) {
       stepsToReady = options.readySteps();
     }
-    if (((value >>> ControllerRegisters.CC_SHN_SHIFT) & ControllerRegisters.CC_SHN_MASK) != 0) {
+    final int shutdown =
+        (value >>> ControllerRegisters.CC_SHN_SHIFT) & ControllerRegisters.CC_SHN_MASK;
+    if (shutdown != 0 && !faults.isDeafToShutdown()) {
       csts &= ~(ControllerRegisters.CSTS_SHST_MASK << ControllerRegisters.CSTS_SHST_SHIFT);
       csts |= ControllerRegisters.CSTS_SHST_COMPLETE << ControllerRegisters.CSTS_SHST_SHIFT;
     }
@@ -291,6 +338,10 @@ public final class SoftNvmeDevice implements DeviceRegisters, DmaSpace, AutoClos
     if (command.opcode() == AdminOpcode.ASYNC_EVENT_REQUEST) {
       return;
     }
+    if (faults.takeLostAdmin(command.opcode())) {
+      lost.add(command);
+      return;
+    }
     final int injected = faults.takeStatus(command);
     final int status = injected != Status.SUCCESS ? injected : admin.execute(command);
     if (status == Status.SUCCESS
@@ -298,7 +349,10 @@ public final class SoftNvmeDevice implements DeviceRegisters, DmaSpace, AutoClos
             || command.opcode() == AdminOpcode.CREATE_CQ)) {
       clearDoorbell(command);
     }
-    queues.post(0, command.commandId(), status, admin.result());
+    post(0, command.commandId(), status, admin.result());
+    if (faults.takeDoubledAdmin()) {
+      post(0, command.commandId(), status, admin.result());
+    }
   }
 
   private void clearDoorbell(final SoftCommand create) {
@@ -316,14 +370,21 @@ public final class SoftNvmeDevice implements DeviceRegisters, DmaSpace, AutoClos
     if (injected == Status.SUCCESS) {
       executed.add(command);
     }
-    queues.post(command.sqId(), command.commandId(), status, 0);
+    post(command.sqId(), command.commandId(), status, 0);
     if (faults.takeDoubled()) {
-      queues.post(command.sqId(), command.commandId(), status, 0);
+      post(command.sqId(), command.commandId(), status, 0);
     }
     return true;
   }
 
+  private void post(final int sqId, final int commandId, final int status, final int result) {
+    queues.post(sqId, commandId, status, result, faults.takeWrongPhase());
+  }
+
   private boolean abort(final int dword10) {
+    if (faults.isRefusingAborts()) {
+      return false;
+    }
     final int sqId = dword10 & 0xFFFF;
     final int commandId = dword10 >>> 16;
     for (final List<SoftCommand> list : List.of(held, lost)) {

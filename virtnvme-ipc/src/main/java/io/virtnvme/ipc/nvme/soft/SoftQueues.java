@@ -139,6 +139,16 @@ final class SoftQueues {
 
   /** Posts a completion; false when its queue is full or gone. */
   boolean post(final int sqId, final int commandId, final int status, final int result) {
+    return post(sqId, commandId, status, result, false);
+  }
+
+  /** The same; {@code isWrongPhase}: with the phase tag of the lap before. */
+  boolean post(
+      final int sqId,
+      final int commandId,
+      final int status,
+      final int result,
+      final boolean isWrongPhase) {
     if (isFull(sqId)) {
       return false;
     }
@@ -153,7 +163,8 @@ final class SoftQueues {
     Mem.putInt(entry + CompletionEntry.RESULT_OFFSET, result);
     Mem.putInt(entry + CompletionEntry.DWORD2_OFFSET, CompletionEntry.dword2(sq.head, sqId));
     Mem.putIntRelease(
-        entry + CompletionEntry.DWORD3_OFFSET, CompletionEntry.dword3(commandId, status, cq.phase));
+        entry + CompletionEntry.DWORD3_OFFSET,
+        CompletionEntry.dword3(commandId, status, cq.phase != isWrongPhase));
     cq.tail++;
     if (cq.tail == cq.entryCount) {
       cq.tail = 0;
