@@ -7,6 +7,9 @@ import io.virtnvme.ipc.nvme.device.DmaSpace;
 interface NvmePort extends AutoCloseable {
   DeviceRegisters registers();
 
+  /** Bytes of BAR0, at least those of the registers and of the admin queue's doorbells. */
+  long registersLengthBytes();
+
   DmaSpace dma();
 
   IovaSpace iovas();

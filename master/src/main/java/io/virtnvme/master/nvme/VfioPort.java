@@ -3,7 +3,7 @@ package io.virtnvme.master.nvme;
 import io.virtnvme.ipc.nvme.Doorbells;
 import io.virtnvme.ipc.nvme.device.DeviceRegisters;
 import io.virtnvme.ipc.nvme.device.DmaSpace;
-import io.virtnvme.ipc.nvme.device.MappedRegisters;
+import io.virtnvme.ipc.nvme.device.RegionRegisters;
 import io.virtnvme.ipc.sys.Errno;
 import io.virtnvme.ipc.sys.SysException;
 import io.virtnvme.ipc.sys.VfioContainer;
@@ -19,7 +19,7 @@ final class VfioPort implements NvmePort {
   private final VfioContainer container;
   private final VfioGroup group;
   private final VfioDevice device;
-  private final MappedRegisters registers;
+  private final RegionRegisters registers;
   private final IovaSpace iovas;
 
   private final DmaSpace dma =
@@ -39,7 +39,7 @@ final class VfioPort implements NvmePort {
       final VfioContainer container,
       final VfioGroup group,
       final VfioDevice device,
-      final MappedRegisters registers) {
+      final RegionRegisters registers) {
     this.container = container;
     this.group = group;
     this.device = device;
@@ -57,7 +57,7 @@ final class VfioPort implements NvmePort {
     VfioContainer container = null;
     VfioGroup group = null;
     VfioDevice device = null;
-    MappedRegisters registers = null;
+    RegionRegisters registers = null;
     try {
       container = VfioContainer.open(paths.dev().resolve("vfio/vfio").toString());
       group = VfioGroup.open(paths.dev().resolve("vfio").resolve(groupNumber).toString());
@@ -75,7 +75,7 @@ final class VfioPort implements NvmePort {
       final int command = device.configShort(PciCommand.OFFSET);
       device.configShort(
           PciCommand.OFFSET, command | PciCommand.MEMORY_SPACE | PciCommand.BUS_MASTER);
-      registers = MappedRegisters.map(device, BAR_LENGTH_MIN);
+      registers = RegionRegisters.of(device, BAR_LENGTH_MIN);
       return new VfioPort(container, group, device, registers);
     } catch (final SysException e) {
       closeAll(registers, device, group, container);
@@ -101,7 +101,7 @@ final class VfioPort implements NvmePort {
   }
 
   private static void closeAll(
-      final MappedRegisters registers,
+      final RegionRegisters registers,
       final VfioDevice device,
       final VfioGroup group,
       final VfioContainer container) {
@@ -122,6 +122,11 @@ final class VfioPort implements NvmePort {
   @Override
   public DeviceRegisters registers() {
     return registers;
+  }
+
+  @Override
+  public long registersLengthBytes() {
+    return registers.lengthBytes();
   }
 
   @Override
