@@ -73,4 +73,10 @@ record AdminCommand(String name, int opcode, int namespaceId, long prp1, int dwo
   static AdminCommand deleteCq(final int queueId) {
     return new AdminCommand("Delete I/O Completion Queue", AdminOpcode.DELETE_CQ, 0, 0, queueId, 0);
   }
+
+  /** Asks the controller to give up a command; dword 0 of the answer has bit 0 when it did not. */
+  static AdminCommand abort(final int queueId, final int commandId) {
+    return new AdminCommand(
+        "Abort", AdminOpcode.ABORT, 0, 0, (commandId << HIGH_SHIFT) | queueId, 0);
+  }
 }

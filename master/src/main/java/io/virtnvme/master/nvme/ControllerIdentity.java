@@ -48,7 +48,7 @@ public record ControllerIdentity(
    * @throws NvmeDeviceException EIO for a controller that we cannot drive
    */
   static ControllerIdentity parse(final byte[] data) {
-    final int type = data[IdentifyController.CONTROLLER_TYPE_OFFSET];
+    final int type = data[IdentifyController.CONTROLLER_TYPE_OFFSET] & 0xFF;
     // 0: from before the field was there.
     if (type != 0 && type != IdentifyController.TYPE_IO_CONTROLLER) {
       throw new NvmeDeviceException(Errno.EIO, "it is no I/O controller: CNTRLTYPE=" + type);

@@ -26,6 +26,17 @@ public record NamespaceIdentity(
   private static final int SHIFT_512 = 9;
   private static final int SHIFT_4096 = 12;
 
+  /** One that did not say what it is. */
+  static NamespaceIdentity unusable(final int id, final String problem) {
+    return new NamespaceIdentity(
+        id,
+        0,
+        0,
+        "0".repeat(2 * IdentifyNamespace.NGUID_LENGTH),
+        "0".repeat(2 * IdentifyNamespace.EUI64_LENGTH),
+        problem);
+  }
+
   /** Reads the 4096 bytes that Identify answered. */
   static NamespaceIdentity parse(final int id, final byte[] data) {
     final long blockCount = LittleEndian.getLong(data, IdentifyNamespace.SIZE_OFFSET);

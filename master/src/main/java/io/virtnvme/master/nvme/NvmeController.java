@@ -1,17 +1,14 @@
 package io.virtnvme.master.nvme;
 
-import io.virtnvme.ipc.memory.LittleEndian;
 import io.virtnvme.ipc.nvme.Cns;
 import io.virtnvme.ipc.nvme.CompletionEntry;
 import io.virtnvme.ipc.nvme.ControllerRegisters;
 import io.virtnvme.ipc.nvme.Doorbells;
 import io.virtnvme.ipc.nvme.PrpEntry;
-import io.virtnvme.ipc.nvme.Status;
 import io.virtnvme.ipc.nvme.SubmissionEntry;
 import io.virtnvme.ipc.nvme.device.DeviceMemory;
 import io.virtnvme.ipc.sys.Errno;
 import io.virtnvme.ipc.sys.SysException;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.function.LongSupplier;
 
@@ -28,18 +25,15 @@ final class NvmeController implements AutoCloseable {
   private static final long READY_UNIT_NS = 500 * NS_PER_MS;
   private static final long READY_UNITS_MASK = 0xFF;
   private static final int CRTO_UNITS_MASK = 0xFFFF;
+
+  /** CAP.TO can say 127.5 s; CRTO can say 9 hours, which nobody means. */
+  private static final long READY_NS_MAX = 300_000 * NS_PER_MS;
+
   private static final long SHUTDOWN_NS_MIN = 5_000 * NS_PER_MS;
   private static final long SHUTDOWN_NS_MAX = 60_000 * NS_PER_MS;
 
   /** CAP.CSS bit 6: the command sets that identify data name. */
   private static final long CAP_CSS_SEVERAL = 1L << 43;
-
-  private static final int NAMESPACE_LIST_LENGTH = 1024;
-
-  /** A namespace more than these is left out: it is a mistake, or not ours to serve. */
-  private static final int NAMESPACE_COUNT_MAX = 256;
-
-  private static final int QUEUE_COUNT_MASK = 0xFFFF;
 
   private final NvmePort port;
   private final RegisterAccess access;
@@ -50,12 +44,13 @@ final class NvmeController implements AutoCloseable {
   private final long memoryIova;
   private AdminQueue admin;
   private long capabilities;
-  private ControllerIdentity identity;
-  private List<NamespaceIdentity> namespaces = List.of();
-  private int queueCount;
+  private volatile ControllerIdentity identity;
+  private volatile List<NamespaceIdentity> namespaces = List.of();
+  private volatile int queueCount;
   private boolean isEnabled;
   private volatile ControllerState state = ControllerState.DISABLING;
   private volatile String reason = "";
+  private volatile Trouble trouble = Trouble.NONE;
 
   /**
    * A controller that was not touched yet. Takes over the port, also when it throws.
@@ -102,6 +97,11 @@ final class NvmeController implements AutoCloseable {
     return reason;
   }
 
+  /** What failed it; {@link Trouble#NONE} when it is not {@link ControllerState#FAILED}. */
+  Trouble trouble() {
+    return trouble;
+  }
+
   /** What it is; null until it was ready once. */
   ControllerIdentity identity() {
     return identity;
@@ -129,19 +129,40 @@ final class NvmeController implements AutoCloseable {
             & ControllerRegisters.CAP_DSTRD_MASK);
   }
 
+  /** Queue pairs, the admin queue's with them, that BAR0 has doorbells for. */
+  private long doorbellPairCount() {
+    // Offsets are ints here: what lies behind 2 GiB of doorbells is not used.
+    final long end = Math.min(port.registersLengthBytes(), Integer.MAX_VALUE);
+    return (end - Doorbells.BASE_OFFSET) / (2L * doorbellStrideBytes());
+  }
+
   private void become(final ControllerState next, final String why) {
+    become(next, Trouble.NONE, why);
+  }
+
+  private void become(final ControllerState next, final Trouble kind, final String why) {
     if (!state.mayBecome(next)) {
       throw new IllegalStateException("no step from " + state + " to " + next + ": " + why);
     }
     final ControllerState before = state;
     reason = why;
+    trouble = kind;
     state = next;
     listener.onState(before, next, why);
   }
 
   private NvmeDeviceException failed(final NvmeDeviceException failure) {
-    become(ControllerState.FAILED, failure.getMessage());
+    become(ControllerState.FAILED, failure.trouble(), failure.getMessage());
     return failure;
+  }
+
+  /** Takes steps, each of which must go well: else the controller is failed. */
+  private void failing(final Runnable steps) {
+    try {
+      steps.run();
+    } catch (final NvmeDeviceException e) {
+      throw failed(e);
+    }
   }
 
   /**
@@ -150,14 +171,13 @@ final class NvmeController implements AutoCloseable {
    * @throws NvmeDeviceException when it does not come up; it is {@link ControllerState#FAILED} then
    */
   void start() {
-    try {
-      disable();
-      enable();
-      identify();
-      become(ControllerState.READY, "");
-    } catch (final NvmeDeviceException e) {
-      throw failed(e);
-    }
+    failing(
+        () -> {
+          disable();
+          enable();
+          identify();
+          become(ControllerState.READY, "");
+        });
   }
 
   /**
@@ -188,7 +208,7 @@ final class NvmeController implements AutoCloseable {
       access.configuration(configuration & ~ControllerRegisters.CC_EN);
     }
     if (!access.awaitReady(false, limitNs)) {
-      throw access.late("the controller does not stop", limitNs);
+      throw access.late(Trouble.CONTROLLER, "the controller does not stop", limitNs);
     }
     isEnabled = false;
   }
@@ -198,7 +218,10 @@ final class NvmeController implements AutoCloseable {
         (capabilities >>> ControllerRegisters.CAP_MPSMIN_SHIFT) & ControllerRegisters.CAP_MPS_MASK;
     if (mpsMin != 0) {
       throw new NvmeDeviceException(
-          Errno.EIO, "its smallest page has " + (4096L << mpsMin) + " bytes; 4096 is needed");
+          Errno.EIO,
+          "its smallest page has "
+              + ((long) PrpEntry.PAGE_BYTES << mpsMin)
+              + " bytes; 4096 is needed");
     }
     final long commandSets = ControllerRegisters.CAP_CSS_NVM | CAP_CSS_SEVERAL;
     if ((capabilities & commandSets) == 0) {
@@ -209,6 +232,14 @@ final class NvmeController implements AutoCloseable {
     if (entryCountMax() < 2) {
       throw new NvmeDeviceException(Errno.EIO, "its queues cannot have 2 entries: CAP.MQES=0");
     }
+    if (doorbellPairCount() < 2) {
+      throw new NvmeDeviceException(
+          Errno.EIO,
+          "BAR0 has no room for its doorbells: stride="
+              + doorbellStrideBytes()
+              + " bytes="
+              + port.registersLengthBytes());
+    }
   }
 
   /** CAP.TO, or CRTO.CRWMT where the controller has it; at least one unit. */
@@ -217,7 +248,7 @@ final class NvmeController implements AutoCloseable {
     if ((capabilities & ControllerRegisters.CAP_CRWMS) != 0) {
       units = Math.max(units, access.readyTimeouts() & CRTO_UNITS_MASK);
     }
-    return Math.max(1, units) * READY_UNIT_NS;
+    return Math.min(READY_NS_MAX, Math.max(1, units) * READY_UNIT_NS);
   }
 
   private void enable() {
@@ -239,7 +270,7 @@ final class NvmeController implements AutoCloseable {
     final long startNs = access.nanoTime();
     while ((access.healthyStatus() & ControllerRegisters.CSTS_RDY) == 0) {
       if (access.nanoTime() - startNs > limitNs) {
-        throw access.late("the controller does not get ready", limitNs);
+        throw access.late(Trouble.CONTROLLER, "the controller does not get ready", limitNs);
       }
       access.pause();
     }
@@ -247,7 +278,8 @@ final class NvmeController implements AutoCloseable {
 
   private void identify() {
     become(ControllerState.IDENTIFYING, "");
-    final ControllerIdentity found = ControllerIdentity.parse(ask(Cns.CONTROLLER, 0));
+    final IdentifyPhase phase = new IdentifyPhase(access, admin, adminTimeoutNs);
+    final ControllerIdentity found = phase.controller();
     if (identity != null && !identity.serial().equals(found.serial())) {
       throw new NvmeDeviceException(
           Errno.ENODEV,
@@ -258,69 +290,8 @@ final class NvmeController implements AutoCloseable {
               + "; detach it");
     }
     identity = found;
-    final List<NamespaceIdentity> active = new ArrayList<>();
-    for (final int id : activeNamespaces()) {
-      active.add(NamespaceIdentity.parse(id, ask(Cns.NAMESPACE, id)));
-    }
-    namespaces = List.copyOf(active);
-    final int granted =
-        admin.execute(AdminCommand.numberOfQueues(queueCountWanted), adminTimeoutNs);
-    queueCount =
-        Math.min(
-                queueCountWanted - 1,
-                Math.min(granted & QUEUE_COUNT_MASK, (granted >>> Short.SIZE) & QUEUE_COUNT_MASK))
-            + 1;
-  }
-
-  private byte[] ask(final int cns, final int namespaceId) {
-    admin.execute(AdminCommand.identify(cns, namespaceId, admin.dataIova()), adminTimeoutNs);
-    return admin.data();
-  }
-
-  /** Ids in ascending order, as unsigned numbers. */
-  private List<Integer> activeNamespaces() {
-    final byte[] list;
-    try {
-      list = ask(Cns.ACTIVE_NAMESPACE_LIST, 0);
-    } catch (final NvmeDeviceException e) {
-      if (Status.typeAndCode(e.status()) != Status.INVALID_FIELD) {
-        throw e;
-      }
-      // Before version 1.1 there was no list: all ids are active.
-      return firstIds();
-    }
-    final List<Integer> ids = new ArrayList<>();
-    int last = 0;
-    for (int i = 0; i < NAMESPACE_LIST_LENGTH && ids.size() < NAMESPACE_COUNT_MAX; i++) {
-      final int id = LittleEndian.getInt(list, i * Integer.BYTES);
-      if (id == 0) {
-        break;
-      }
-      if (Integer.compareUnsigned(id, last) <= 0
-          || Integer.compareUnsigned(id, identity.namespaceIdMax()) > 0) {
-        throw new NvmeDeviceException(
-            Errno.EIO,
-            "its list of namespaces is damaged: id="
-                + Integer.toUnsignedString(id)
-                + " after="
-                + Integer.toUnsignedString(last)
-                + " NN="
-                + Integer.toUnsignedString(identity.namespaceIdMax()));
-      }
-      ids.add(id);
-      last = id;
-    }
-    return ids;
-  }
-
-  private List<Integer> firstIds() {
-    final List<Integer> ids = new ArrayList<>();
-    for (int id = 1;
-        Integer.compareUnsigned(id, identity.namespaceIdMax()) <= 0 && id <= NAMESPACE_COUNT_MAX;
-        id++) {
-      ids.add(id);
-    }
-    return ids;
+    namespaces = phase.namespaces(found.namespaceIdMax());
+    queueCount = (int) Math.min(phase.grantedQueues(queueCountWanted), doorbellPairCount() - 1);
   }
 
   private void requireReady() {
@@ -350,16 +321,29 @@ final class NvmeController implements AutoCloseable {
    */
   void check() {
     if (state == ControllerState.READY) {
-      try {
-        final int status = access.healthyStatus();
-        if ((status & ControllerRegisters.CSTS_RDY) == 0) {
-          throw new NvmeDeviceException(
-              Errno.EIO, "it was reset behind our back: CSTS=0x" + Integer.toHexString(status));
-        }
-      } catch (final NvmeDeviceException e) {
-        throw failed(e);
-      }
+      failing(
+          () -> {
+            final int status = access.healthyStatus();
+            if ((status & ControllerRegisters.CSTS_RDY) == 0) {
+              throw new NvmeDeviceException(
+                  Errno.EIO, "it was reset behind our back: CSTS=0x" + Integer.toHexString(status));
+            }
+          });
     }
+  }
+
+  /** Whether there is anything behind the registers; in any state. */
+  boolean answers() {
+    return access.answers();
+  }
+
+  /**
+   * Asks it to give up an I/O command.
+   *
+   * @return whether it says that it did; the command has a completion then
+   */
+  boolean abort(final int queueId, final int commandId) {
+    return (command(AdminCommand.abort(queueId, commandId)) & 1) == 0;
   }
 
   /** Its health log, fresh. */
@@ -431,24 +415,27 @@ final class NvmeController implements AutoCloseable {
       return;
     }
     become(ControllerState.SHUTTING_DOWN, "");
-    try {
-      final int shutdown = ControllerRegisters.CC_SHN_MASK << ControllerRegisters.CC_SHN_SHIFT;
-      access.configuration(
-          (access.configuration() & ~shutdown)
-              | (ControllerRegisters.CC_SHN_NORMAL << ControllerRegisters.CC_SHN_SHIFT));
-      final long limitNs =
-          Math.min(SHUTDOWN_NS_MAX, Math.max(SHUTDOWN_NS_MIN, identity.shutdownMicros() * 1_000));
-      final long startNs = access.nanoTime();
-      while (shutdownStatus() != ControllerRegisters.CSTS_SHST_COMPLETE) {
-        if (access.nanoTime() - startNs > limitNs) {
-          throw access.late("the controller does not shut down", limitNs);
-        }
-        access.pause();
+    failing(
+        () -> {
+          awaitShutdown();
+          become(ControllerState.DISABLING, "shut down");
+          disable();
+        });
+  }
+
+  private void awaitShutdown() {
+    final int shutdown = ControllerRegisters.CC_SHN_MASK << ControllerRegisters.CC_SHN_SHIFT;
+    access.configuration(
+        (access.configuration() & ~shutdown)
+            | (ControllerRegisters.CC_SHN_NORMAL << ControllerRegisters.CC_SHN_SHIFT));
+    final long limitNs =
+        Math.min(SHUTDOWN_NS_MAX, Math.max(SHUTDOWN_NS_MIN, identity.shutdownMicros() * 1_000));
+    final long startNs = access.nanoTime();
+    while (shutdownStatus() != ControllerRegisters.CSTS_SHST_COMPLETE) {
+      if (access.nanoTime() - startNs > limitNs) {
+        throw access.late(Trouble.CONTROLLER, "the controller does not shut down", limitNs);
       }
-      become(ControllerState.DISABLING, "shut down");
-      disable();
-    } catch (final NvmeDeviceException e) {
-      throw failed(e);
+      access.pause();
     }
   }
 
@@ -463,22 +450,34 @@ final class NvmeController implements AutoCloseable {
     if (state == ControllerState.DETACHED) {
       return;
     }
-    if (isEnabled) {
-      // Without a wait: what it still does ends with the next line.
-      access.raw().putInt(ControllerRegisters.CC_OFFSET, 0);
-    }
-    port.stopDma();
-    try {
-      port.dma().unmap(memoryIova, memory.lengthBytes());
-    } finally {
-      port.close();
-      memory.close();
+    // All of them, whatever goes wrong with one: the IOMMU's mappings end with the port.
+    final List<Runnable> steps =
+        List.of(
+            this::stopWithoutWait,
+            port::stopDma,
+            () -> port.dma().unmap(memoryIova, memory.lengthBytes()),
+            port::close,
+            memory::close);
+    String failures = "";
+    for (final Runnable step : steps) {
+      try {
+        step.run();
+      } catch (final SysException e) {
+        failures = e.getMessage();
+      }
     }
     if (state == ControllerState.READY) {
       become(ControllerState.DISABLING, "detached without shutdown");
     } else if (!state.mayBecome(ControllerState.DETACHED)) {
       become(ControllerState.FAILED, "detached on its way up");
     }
-    become(ControllerState.DETACHED, "");
+    become(ControllerState.DETACHED, failures);
+  }
+
+  private void stopWithoutWait() {
+    if (isEnabled) {
+      // What it still does ends with its DMA.
+      access.raw().putInt(ControllerRegisters.CC_OFFSET, 0);
+    }
   }
 }

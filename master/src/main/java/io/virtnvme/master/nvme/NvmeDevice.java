@@ -187,4 +187,9 @@ public final class NvmeDevice {
     }
     return failure;
   }
+
+  /** For what drives it from this package. */
+  NvmeController controller() {
+    return controller;
+  }
 }

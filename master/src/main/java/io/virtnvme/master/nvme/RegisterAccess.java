@@ -107,20 +107,31 @@ final class RegisterAccess {
     return true;
   }
 
-  /** The failure of a wait, with what the register says now. */
-  NvmeDeviceException late(final String what, final long timeoutNs) {
-    return new NvmeDeviceException(
-        Errno.ETIMEDOUT,
-        what
-            + " after "
-            + timeoutNs / NS_PER_MS
-            + " ms: CSTS=0x"
-            + Integer.toHexString(registers.getInt(ControllerRegisters.CSTS_OFFSET)));
+  /** Whether there is anything behind the registers. */
+  boolean answers() {
+    return registers.getInt(ControllerRegisters.CSTS_OFFSET) != ALL_ONES;
   }
 
-  private static NvmeDeviceException gone() {
+  /** The failure of a wait, with what the register says now. */
+  NvmeDeviceException late(final Trouble trouble, final String what, final long timeoutNs) {
+    final int status = registers.getInt(ControllerRegisters.CSTS_OFFSET);
+    return status == ALL_ONES
+        ? gone()
+        : new NvmeDeviceException(
+            Errno.ETIMEDOUT,
+            trouble,
+            what
+                + " after "
+                + timeoutNs / NS_PER_MS
+                + " ms: CSTS=0x"
+                + Integer.toHexString(status));
+  }
+
+  /** The failure of a device that is not there. */
+  static NvmeDeviceException gone() {
     return new NvmeDeviceException(
         Errno.ENODEV,
+        Trouble.LINK,
         "its registers read as all ones: the device was taken out, or its link is down");
   }
 }
