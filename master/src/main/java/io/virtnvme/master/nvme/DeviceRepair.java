@@ -1,0 +1,545 @@
+package io.virtnvme.master.nvme;
+
+import io.virtnvme.ipc.nvme.queue.DeviceQueueFault;
+import io.virtnvme.ipc.nvme.queue.DeviceQueueSegment;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Executor;
+import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
+
+/**
+ * Watches a device with its I/O queue pairs, finds out what kind of trouble it is in, and does the
+ * least that helps: {@link RepairTable} has the steps. It creates and deletes the queue pairs, so
+ * that those of a new disk, those after a reset, and those of a slave that was late with its gate
+ * take the same way.
+ *
+ * <p>Conductor thread. It never waits: what waits for the device is a job in the device's thread,
+ * one at a time, and each ends within the limits of the driver.
+ */
+public final class DeviceRepair {
+  /** Hears what happens; called within {@link #doWork}. */
+  public interface Listener {
+    /** Another state; the reason is a sentence, empty when there is nothing to say. */
+    void onRepair(RepairState before, RepairState now, Trouble trouble, String reason);
+
+    /** Something that the operator should know and that changes no state. */
+    void onNote(Trouble trouble, String sentence);
+
+    /** A queue pair was created, or refused by the controller when {@code problem} is not empty. */
+    void onQueue(DeviceQueueSegment queue, String problem);
+  }
+
+  private record Command(WatchedQueue queue, int slot, long place) {}
+
+  /** More hung commands are no matter of single ones; and each Abort may take its time. */
+  private static final int ABORTS_AT_ONCE_MAX = 8;
+
+  private final NvmeController controller;
+  private final Executor deviceThread;
+  private final RepairOptions options;
+  private final Listener listener;
+  private final HealthNotes notes;
+  private final List<WatchedQueue> queues = new ArrayList<>();
+  private final Map<Trouble, Long> troubleCounts = new EnumMap<>(Trouble.class);
+  private final Map<RepairState, Long> stateCounts = new EnumMap<>(RepairState.class);
+  private final SlidingCount resets;
+  private final SlidingCount aborts;
+  private final SlidingCount transportErrors;
+  private List<Command> aborted = List.of();
+  private RepairState state = RepairState.WATCHING;
+  private Trouble trouble = Trouble.NONE;
+  private String reason = "";
+  private String asked;
+  private boolean isAskedFor;
+  private DeviceJob job;
+  private long nowNs;
+  private long stateNs;
+  private long lookNs;
+  private long healthNs;
+  private boolean isStarted;
+  private boolean isStopped;
+
+  /**
+   * A repair of a device that is ready; nothing happens before {@link #doWork}.
+   *
+   * @param deviceThread runs what it gets one after another, in the thread that may call the device
+   */
+  public DeviceRepair(
+      final NvmeDevice device,
+      final Executor deviceThread,
+      final RepairOptions options,
+      final Listener listener) {
+    this(device.controller(), deviceThread, options, listener);
+  }
+
+  DeviceRepair(
+      final NvmeController controller,
+      final Executor deviceThread,
+      final RepairOptions options,
+      final Listener listener) {
+    this.controller = controller;
+    this.deviceThread = deviceThread;
+    this.options = options;
+    this.listener = listener;
+    notes = new HealthNotes(this::note);
+    resets = new SlidingCount(options.windowNs());
+    aborts = new SlidingCount(options.windowNs());
+    transportErrors = new SlidingCount(options.windowNs());
+  }
+
+  public RepairState state() {
+    return state;
+  }
+
+  /** What it is about; {@link Trouble#NONE} while nothing is to repair. */
+  public Trouble trouble() {
+    return trouble;
+  }
+
+  /** Why it is in this state: a sentence; empty while nothing is to repair. */
+  public String reason() {
+    return reason;
+  }
+
+  /** How often this kind of trouble was found; media and transport errors by command. */
+  public long count(final Trouble kind) {
+    return troubleCounts.getOrDefault(kind, 0L);
+  }
+
+  /** How often this state was entered. */
+  public long count(final RepairState entered) {
+    return stateCounts.getOrDefault(entered, 0L);
+  }
+
+  /** The last health log; null when there was none yet. */
+  public HealthLog health() {
+    return notes.last();
+  }
+
+  /**
+   * Takes a queue pair in: it is created as soon as the controller is ready and no slave touches
+   * it, and then its gate opens.
+   *
+   * @param queue mapped for DMA until {@link #remove} has ended
+   * @param isServed whether a slave may be beyond the gate: false when none that lives has the
+   *     queue pair, and when it is known that all have seen the gate
+   */
+  public void add(final DeviceQueueSegment queue, final BooleanSupplier isServed) {
+    final WatchedQueue watched = new WatchedQueue(queue, isServed);
+    watched.shut();
+    queues.add(watched);
+  }
+
+  /** Takes in a queue pair that the controller has already; its gate stays as it is. */
+  public void adopt(final DeviceQueueSegment queue, final BooleanSupplier isServed) {
+    final WatchedQueue watched = new WatchedQueue(queue, isServed);
+    watched.onAdopted(nowNs);
+    queues.add(watched);
+  }
+
+  /**
+   * Takes a queue pair out: its gate is shut, it is deleted, and then {@code whenGone} is called
+   * within {@link #doWork}. The caller may unmap it then.
+   */
+  public void remove(final DeviceQueueSegment queue, final Runnable whenGone) {
+    for (final WatchedQueue watched : queues) {
+      if (watched.segment() == queue) {
+        watched.leave(whenGone);
+        return;
+      }
+    }
+    throw new IllegalStateException("not watched: queue " + queue.geometry().queueId());
+  }
+
+  /**
+   * Resets the controller as soon as can be, and begins a new window of resets. Forgotten while it
+   * is being reset anyway, and while its link is down.
+   */
+  public void requestReset(final String why) {
+    asked = why;
+  }
+
+  /** Nothing more happens; a job that runs ends by itself. */
+  public void stop() {
+    isStopped = true;
+  }
+
+  /** Goes on; returns 0 when there was nothing to do. */
+  public int doWork(final long newNowNs) {
+    nowNs = newNowNs;
+    if (isStopped) {
+      return 0;
+    }
+    if (!isStarted) {
+      isStarted = true;
+      stateNs = nowNs;
+      lookNs = nowNs;
+      healthNs = nowNs;
+    }
+    notes.doWork(nowNs);
+    if (job != null) {
+      return awaitJob();
+    }
+    if (asked != null) {
+      final String why = asked;
+      asked = null;
+      final RepairState before = state;
+      step(RepairCue.ASKED, trouble, why);
+      if (state != before) {
+        resets.clear();
+        isAskedFor = true;
+      }
+      return 1;
+    }
+    final long limitNs = state.limitNs(options);
+    if (limitNs > 0 && nowNs - stateNs > limitNs) {
+      onTimeUp(limitNs);
+      return 1;
+    }
+    return letGo() || act() ? 1 : 0;
+  }
+
+  private int awaitJob() {
+    if (job.isEnded()) {
+      final DeviceJob ended = job;
+      job = null;
+      ended.settle();
+      return 1;
+    }
+    if (state == RepairState.RESETTING && nowNs - stateNs > options.resetWaitNs()) {
+      onTimeUp(options.resetWaitNs());
+      return 1;
+    }
+    return 0;
+  }
+
+  private void onTimeUp(final long limitNs) {
+    final long limitMs = TimeUnit.NANOSECONDS.toMillis(limitNs);
+    if (state == RepairState.SHUTTING) {
+      for (final WatchedQueue queue : queues) {
+        if (!queue.shut()) {
+          note(
+              Trouble.QUEUE,
+              "queue "
+                  + queue.queueId()
+                  + " stays shut: its slave did not answer in "
+                  + limitMs
+                  + " ms");
+        }
+      }
+    }
+    step(
+        RepairCue.TIME_UP,
+        trouble,
+        reason + "; " + state.label() + " did not end within " + limitMs + " ms");
+  }
+
+  private boolean act() {
+    return switch (state) {
+      case WATCHING -> createQueues() || (isLookDue() && look());
+      case ABORTING ->
+          aborted.stream().noneMatch(this::isStillThere) ? well() : isLookDue() && look();
+      case SHUTTING -> queues.stream().allMatch(WatchedQueue::shut) && well();
+      case LINK_DOWN, FAILED -> isLookDue() && probe();
+      case RESETTING, PAUSING, GONE -> false;
+    };
+  }
+
+  private boolean well() {
+    step(RepairCue.WELL, trouble, reason);
+    return true;
+  }
+
+  private boolean isStillThere(final Command command) {
+    return queues.contains(command.queue())
+        && command.queue().isServed()
+        && command.queue().segment().place(command.slot()) == command.place();
+  }
+
+  private boolean isLookDue() {
+    if (nowNs - lookNs < options.lookIntervalNs()) {
+      return false;
+    }
+    lookNs = nowNs;
+    return true;
+  }
+
+  /** The one door of the state. */
+  private void step(final RepairCue cue, final Trouble kind, final String why) {
+    final boolean isResetLeft = resets.count(nowNs) < options.resetsMax();
+    final RepairState next = RepairTable.next(state, cue, isResetLeft);
+    if (next == state) {
+      return;
+    }
+    final RepairState before = state;
+    state = next;
+    stateNs = nowNs;
+    stateCounts.merge(next, 1L, Long::sum);
+    trouble = kind;
+    reason =
+        next == RepairState.FAILED && !isResetLeft
+            ? why + "; " + resets.count(nowNs) + " resets did not help"
+            : why;
+    listener.onRepair(before, next, trouble, reason);
+    enter();
+  }
+
+  private void enter() {
+    if (state.isShut()) {
+      queues.forEach(WatchedQueue::shut);
+    }
+    switch (state) {
+      case WATCHING -> {
+        aborted = List.of();
+        trouble = Trouble.NONE;
+        reason = "";
+      }
+      case ABORTING -> abort();
+      case RESETTING -> reset();
+      case LINK_DOWN, SHUTTING, PAUSING, FAILED, GONE -> {}
+    }
+  }
+
+  private void note(final Trouble kind, final String sentence) {
+    if (kind == Trouble.WARNING) {
+      count(kind, 1);
+    }
+    listener.onNote(kind, sentence);
+  }
+
+  private void found(final RepairCue cue, final Trouble kind, final String why) {
+    count(kind, 1);
+    step(cue, kind, why);
+  }
+
+  /** Whether the controller has failed since; then that is dealt with. */
+  private boolean hasFailed() {
+    if (controller.state() != ControllerState.FAILED) {
+      return false;
+    }
+    final Trouble kind = controller.trouble();
+    found(kind == Trouble.LINK ? RepairCue.LOST : RepairCue.BROKEN, kind, controller.reason());
+    return true;
+  }
+
+  private void start(final Runnable steps, final Runnable whenEnded) {
+    job = new DeviceJob(steps, whenEnded);
+    deviceThread.execute(job);
+  }
+
+  private boolean look() {
+    if (lookAtQueues()) {
+      return true;
+    }
+    final boolean isHealthDue =
+        options.healthIntervalNs() > 0 && nowNs - healthNs >= options.healthIntervalNs();
+    final HealthLog[] health = new HealthLog[1];
+    if (isHealthDue) {
+      healthNs = nowNs;
+    }
+    start(
+        () -> {
+          controller.check();
+          if (isHealthDue) {
+            health[0] = controller.health();
+          }
+        },
+        () -> {
+          if (!hasFailed() && health[0] != null) {
+            notes.onHealth(health[0]);
+          }
+        });
+    return true;
+  }
+
+  /** Whether something was found that needs a step. */
+  private boolean lookAtQueues() {
+    for (final WatchedQueue queue : queues) {
+      notes.onMediaErrors(count(Trouble.MEDIA, queue.takeMediaErrors()));
+      final long errors = count(Trouble.TRANSPORT, queue.takeTransportErrors());
+      if (errors > 0) {
+        transportErrors.add(nowNs, errors);
+      }
+      final boolean isInUse = queue.isOnDevice() && queue.whenGone() == null;
+      final int fault = isInUse ? queue.segment().fault() : 0;
+      if (fault != 0) {
+        found(
+            RepairCue.BROKEN,
+            Trouble.QUEUE,
+            "queue " + queue.queueId() + " was given up by its slave: " + faultText(fault));
+        return true;
+      }
+    }
+    final long errors = transportErrors.count(nowNs);
+    if (options.transportErrorsMax() > 0 && errors > options.transportErrorsMax()) {
+      transportErrors.clear();
+      step(
+          RepairCue.BROKEN,
+          Trouble.TRANSPORT,
+          errors + " commands ended with errors that are not the medium's");
+      return true;
+    }
+    return options.commandNsMax() > 0 && lookForHung();
+  }
+
+  private long count(final Trouble kind, final long more) {
+    troubleCounts.merge(kind, more, Long::sum);
+    return more;
+  }
+
+  private static String faultText(final int code) {
+    return Arrays.stream(DeviceQueueFault.values())
+        .filter(fault -> fault.code() == code)
+        .map(fault -> fault.name().toLowerCase(Locale.ROOT))
+        .findFirst()
+        .orElse("fault " + code);
+  }
+
+  private boolean lookForHung() {
+    boolean isFound = false;
+    for (final WatchedQueue queue : queues) {
+      final int slot = queue.hungSlot(nowNs, options.commandNsMax());
+      // Each queue is looked at: its times go on.
+      if (slot >= 0 && !isFound && state == RepairState.WATCHING) {
+        isFound = true;
+        found(
+            aborts.count(nowNs) < options.abortsMax() ? RepairCue.HUNG : RepairCue.HUNG_AGAIN,
+            Trouble.COMMAND,
+            "command "
+                + slot
+                + " of queue "
+                + queue.queueId()
+                + " has no end after "
+                + TimeUnit.NANOSECONDS.toMillis(queue.ageNs(slot, nowNs))
+                + " ms");
+      }
+    }
+    return isFound;
+  }
+
+  private void abort() {
+    aborts.add(nowNs, 1);
+    final List<Command> hung = new ArrayList<>();
+    for (final WatchedQueue queue : queues) {
+      for (final int slot : queue.hungSlots(nowNs, options.commandNsMax())) {
+        final long place = queue.segment().place(slot);
+        if (place > 0 && hung.size() < ABORTS_AT_ONCE_MAX) {
+          hung.add(new Command(queue, slot, place));
+        }
+      }
+    }
+    aborted = List.copyOf(hung);
+    start(
+        () -> {
+          for (final Command command : hung) {
+            controller.abort(command.queue().queueId(), command.slot());
+          }
+        },
+        this::hasFailed);
+  }
+
+  private void reset() {
+    if (!isAskedFor) {
+      resets.add(nowNs, 1);
+    }
+    isAskedFor = false;
+    queues.forEach(WatchedQueue::onReset);
+    final String why = reason;
+    start(
+        () -> controller.reset(why),
+        () -> {
+          if (!hasFailed()) {
+            // Beyond the limit of a reset it is too late: the table leaves a device failed.
+            step(
+                controller.state() == ControllerState.READY ? RepairCue.WELL : RepairCue.BROKEN,
+                trouble,
+                why);
+          }
+        });
+  }
+
+  private boolean probe() {
+    final boolean[] answers = new boolean[1];
+    start(
+        () -> answers[0] = controller.answers(),
+        () -> {
+          if (!answers[0]) {
+            step(RepairCue.LOST, Trouble.LINK, RegisterAccess.gone().getMessage());
+          } else if (state == RepairState.LINK_DOWN) {
+            step(RepairCue.WELL, trouble, "its registers answer again");
+          }
+        });
+    return true;
+  }
+
+  private boolean createQueues() {
+    final List<WatchedQueue> wanted = queues.stream().filter(WatchedQueue::isWanted).toList();
+    if (wanted.isEmpty()) {
+      return false;
+    }
+    final String[] problems = new String[wanted.size()];
+    start(
+        () -> {
+          for (int i = 0; i < problems.length; i++) {
+            // The device does not have them, and no slave touches them.
+            wanted.get(i).segment().clearCompletions();
+            try {
+              controller.createQueuePair(wanted.get(i).address());
+              problems[i] = "";
+            } catch (final NvmeDeviceException e) {
+              problems[i] = e.getMessage();
+            }
+          }
+        },
+        () -> {
+          if (!hasFailed()) {
+            for (int i = 0; i < problems.length; i++) {
+              onCreated(wanted.get(i), problems[i]);
+            }
+          }
+        });
+    return true;
+  }
+
+  private void onCreated(final WatchedQueue queue, final String problem) {
+    if (problem.isEmpty()) {
+      queue.onCreated(nowNs);
+    } else {
+      queue.onRefused();
+    }
+    listener.onQueue(queue.segment(), problem);
+  }
+
+  /** Whether a queue that should go was dealt with. */
+  private boolean letGo() {
+    for (final WatchedQueue queue : queues) {
+      if (queue.whenGone() != null && queue.shut()) {
+        if (!queue.isOnDevice() || state == RepairState.FAILED || state == RepairState.GONE) {
+          gone(queue);
+          return true;
+        }
+        if (state == RepairState.WATCHING) {
+          start(
+              () -> controller.deleteQueuePair(queue.queueId()),
+              () -> {
+                if (!hasFailed()) {
+                  gone(queue);
+                }
+              });
+          return true;
+        }
+      }
+    }
+    return false;
+  }
+
+  private void gone(final WatchedQueue queue) {
+    queues.remove(queue);
+    queue.whenGone().run();
+  }
+}
