@@ -58,6 +58,8 @@ enum Layer {
   private static final List<String> MARKS = List.of("DirtyInterleavingTest", "DirtyMarksTest");
   private static final List<String> MASTER =
       List.of("ReplyRecoveryTest", "RelayTest", "MasterTakeoverTest");
+  private static final List<String> DEVICES =
+      List.of("NvmeControllerTest", "BadDeviceTest", "RepairTableTest", "DeviceRepairTest");
   private static final List<String> SEGMENTS = List.of("SegmentTest");
   private static final List<String> SYSTEM =
       List.of("RobustMutexTest", "FdMessageTest", "AddressSpaceKeeperTest");
@@ -112,6 +114,9 @@ enum Layer {
   private static List<List<String>> cuts(final String file) {
     if (file.startsWith("shared-journal/")) {
       return List.of(JOURNAL, RINGS);
+    }
+    if (file.contains("/master/nvme/")) {
+      return List.of(DEVICES);
     }
     if (file.startsWith("master/")) {
       return List.of(MASTER);
