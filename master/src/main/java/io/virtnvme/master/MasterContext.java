@@ -3,6 +3,7 @@ package io.virtnvme.master;
 import io.virtnvme.ipc.relay.Build;
 import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.ipc.segment.SegmentDirectory;
+import io.virtnvme.master.nvme.HostPaths;
 import io.virtnvme.master.relay.DescriptorStore;
 import io.virtnvme.master.supervisor.OsProcessTable;
 import io.virtnvme.master.supervisor.ProcessTable;
@@ -46,6 +47,7 @@ public final class MasterContext {
   private boolean leaveSlavesOnStop;
   private boolean keepMemDisksOnStop;
   private ProcessTable processes = new OsProcessTable();
+  private HostPaths hostPaths = HostPaths.SYSTEM;
   private LongSupplier nanoClock = System::nanoTime;
   private LongSupplier wallClockMs = System::currentTimeMillis;
   private String version;
@@ -194,6 +196,12 @@ public final class MasterContext {
     return keepMemDisksOnStop;
   }
 
+  /** Where the kernel shows its devices. */
+  public MasterContext hostPaths(final HostPaths paths) {
+    hostPaths = paths;
+    return this;
+  }
+
   /** The operating system's processes. */
   public MasterContext processes(final ProcessTable table) {
     processes = table;
@@ -328,7 +336,8 @@ public final class MasterContext {
         processes,
         nanoClock,
         version,
-        descriptorStore);
+        descriptorStore,
+        hostPaths);
   }
 
   /** What a log shows at the start. */

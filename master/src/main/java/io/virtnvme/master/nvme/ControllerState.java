@@ -17,6 +17,10 @@ public enum ControllerState {
   SHUTTING_DOWN,
   /** Takes commands. */
   READY,
+  /**
+   * Runs as a master before this one has left it: its I/O queues are in use, it takes no commands.
+   */
+  ADOPTED,
   /** Broken; the reason says how. A reset, or detaching and attaching it, may help. */
   FAILED,
   /** Has let go of everything. */
@@ -24,11 +28,11 @@ public enum ControllerState {
 
   boolean mayBecome(final ControllerState next) {
     return switch (this) {
-      case DISABLING -> next == ENABLING || next == FAILED || next == DETACHED;
+      case DISABLING -> next == ENABLING || next == ADOPTED || next == FAILED || next == DETACHED;
       case ENABLING -> next == IDENTIFYING || next == FAILED;
       case IDENTIFYING -> next == READY || next == FAILED;
       case SHUTTING_DOWN -> next == DISABLING || next == FAILED;
-      case READY -> next == DISABLING || next == SHUTTING_DOWN || next == FAILED;
+      case READY, ADOPTED -> next == DISABLING || next == SHUTTING_DOWN || next == FAILED;
       case FAILED -> next == DISABLING || next == DETACHED || next == FAILED;
       case DETACHED -> false;
     };

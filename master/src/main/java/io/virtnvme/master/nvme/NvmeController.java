@@ -74,8 +74,7 @@ final class NvmeController implements AutoCloseable {
     DeviceMemory made = null;
     try {
       made = DeviceMemory.create("nvme-admin", AdminQueue.MEMORY_LENGTH);
-      memoryIova = port.iovas().take(made.lengthBytes(), PrpEntry.PAGE_BYTES);
-      port.dma().map(made.address(), memoryIova, made.lengthBytes());
+      memoryIova = map(port, made);
       memory = made;
     } catch (final RuntimeException e) {
       if (made != null) {
@@ -85,6 +84,21 @@ final class NvmeController implements AutoCloseable {
       throw e instanceof SysException failed
           ? new NvmeDeviceException(failed.errno(), failed.getMessage(), failed)
           : e;
+    }
+  }
+
+  private static long map(final NvmePort port, final DeviceMemory memory) {
+    while (true) {
+      final long iova = port.iovas().take(memory.lengthBytes(), PrpEntry.PAGE_BYTES);
+      try {
+        port.dma().map(memory.address(), iova, memory.lengthBytes());
+        return iova;
+      } catch (final SysException e) {
+        // A master before this one has mapped something there, which the device may still use.
+        if (e.errno() != Errno.EEXIST) {
+          throw e;
+        }
+      }
     }
   }
 
@@ -187,11 +201,31 @@ final class NvmeController implements AutoCloseable {
    * @param why for the log
    */
   void reset(final String why) {
-    if (state != ControllerState.READY && state != ControllerState.FAILED) {
+    if (state != ControllerState.READY
+        && state != ControllerState.ADOPTED
+        && state != ControllerState.FAILED) {
       throw new NvmeDeviceException(Errno.EBUSY, "cannot be reset while it is " + state.label());
     }
     become(ControllerState.DISABLING, why);
     start();
+  }
+
+  /**
+   * Takes over a controller that a process before this one has brought up and whose I/O queues are
+   * in use. Its admin queue is lost, so there are no commands before a {@link #reset}.
+   *
+   * @throws NvmeDeviceException when it does not run; it is {@link ControllerState#FAILED} then
+   */
+  void adopt() {
+    isEnabled = true;
+    failing(
+        () -> {
+          capabilities = access.capabilities();
+          requireRunning();
+          become(
+              ControllerState.ADOPTED,
+              "its admin queue ended with the master before; a reset helps");
+        });
   }
 
   private void disable() {
@@ -320,15 +354,16 @@ final class NvmeController implements AutoCloseable {
    * @throws NvmeDeviceException when it is gone or reports a fatal error
    */
   void check() {
-    if (state == ControllerState.READY) {
-      failing(
-          () -> {
-            final int status = access.healthyStatus();
-            if ((status & ControllerRegisters.CSTS_RDY) == 0) {
-              throw new NvmeDeviceException(
-                  Errno.EIO, "it was reset behind our back: CSTS=0x" + Integer.toHexString(status));
-            }
-          });
+    if (state == ControllerState.READY || state == ControllerState.ADOPTED) {
+      failing(this::requireRunning);
+    }
+  }
+
+  private void requireRunning() {
+    final int status = access.healthyStatus();
+    if ((status & ControllerRegisters.CSTS_RDY) == 0) {
+      throw new NvmeDeviceException(
+          Errno.EIO, "it was reset behind our back: CSTS=0x" + Integer.toHexString(status));
     }
   }
 
@@ -411,7 +446,7 @@ final class NvmeController implements AutoCloseable {
    * @throws NvmeDeviceException when it does not say in time that it has done so
    */
   void shutDown() {
-    if (state != ControllerState.READY) {
+    if (state != ControllerState.READY && state != ControllerState.ADOPTED) {
       return;
     }
     become(ControllerState.SHUTTING_DOWN, "");
@@ -428,8 +463,8 @@ final class NvmeController implements AutoCloseable {
     access.configuration(
         (access.configuration() & ~shutdown)
             | (ControllerRegisters.CC_SHN_NORMAL << ControllerRegisters.CC_SHN_SHIFT));
-    final long limitNs =
-        Math.min(SHUTDOWN_NS_MAX, Math.max(SHUTDOWN_NS_MIN, identity.shutdownMicros() * 1_000));
+    final long wantedNs = identity == null ? SHUTDOWN_NS_MAX : identity.shutdownMicros() * 1_000;
+    final long limitNs = Math.min(SHUTDOWN_NS_MAX, Math.max(SHUTDOWN_NS_MIN, wantedNs));
     final long startNs = access.nanoTime();
     while (shutdownStatus() != ControllerRegisters.CSTS_SHST_COMPLETE) {
       if (access.nanoTime() - startNs > limitNs) {
@@ -466,7 +501,7 @@ final class NvmeController implements AutoCloseable {
         failures = e.getMessage();
       }
     }
-    if (state == ControllerState.READY) {
+    if (state == ControllerState.READY || state == ControllerState.ADOPTED) {
       become(ControllerState.DISABLING, "detached without shutdown");
     } else if (!state.mayBecome(ControllerState.DETACHED)) {
       become(ControllerState.FAILED, "detached on its way up");
@@ -478,6 +513,15 @@ final class NvmeController implements AutoCloseable {
     if (isEnabled) {
       // What it still does ends with its DMA.
       access.raw().putInt(ControllerRegisters.CC_OFFSET, 0);
+    }
+  }
+
+  /** Lets go of a controller that others go on to use; nothing may be called afterwards. */
+  void leave() {
+    if (state != ControllerState.DETACHED) {
+      port.close();
+      // The pages are locked as long as they are mapped for the device: it may still write there.
+      memory.close();
     }
   }
 }

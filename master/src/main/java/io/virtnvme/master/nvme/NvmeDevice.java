@@ -23,11 +23,16 @@ public final class NvmeDevice {
   private final NvmeController controller;
   private final boolean wasKernels;
 
+  /** As the process before this one has handed them out; null when this one has opened it. */
+  private final DeviceHandles adopted;
+
   private NvmeDevice(
       final PciFunction function,
       final NvmePort port,
       final NvmeController controller,
-      final boolean wasKernels) {
+      final boolean wasKernels,
+      final DeviceHandles adopted) {
+    this.adopted = adopted;
     this.function = function;
     this.port = port;
     this.controller = controller;
@@ -51,16 +56,9 @@ public final class NvmeDevice {
     NvmeController controller = null;
     try {
       final NvmePort port = VfioPort.open(paths, address, group);
-      controller =
-          new NvmeController(
-              port,
-              options.queuePairCount(),
-              options.adminTimeoutNs(),
-              System::nanoTime,
-              () -> LockSupport.parkNanos(PAUSE_NS),
-              listener);
+      controller = controller(port, options, listener);
       controller.start();
-      return new NvmeDevice(function, port, controller, wasKernels);
+      return new NvmeDevice(function, port, controller, wasKernels, null);
     } catch (final RuntimeException e) {
       if (controller != null) {
         controller.close();
@@ -70,6 +68,40 @@ public final class NvmeDevice {
       }
       throw e;
     }
+  }
+
+  /**
+   * Takes over a device that a master before this one has brought up, and whose queues slaves
+   * drive; it is {@link ControllerState#ADOPTED}, or failed with the reason.
+   *
+   * @param handles become the device's, also when this throws
+   * @throws NvmeDeviceException when it cannot be reached
+   */
+  public static NvmeDevice adopt(
+      final HostPaths paths,
+      final PciAddress address,
+      final DeviceHandles handles,
+      final NvmeOptions options,
+      final Listener listener) {
+    final VfioPort port = VfioPort.adopt(address, handles);
+    final NvmeController controller = controller(port, options, listener);
+    try {
+      controller.adopt();
+    } catch (final NvmeDeviceException e) {
+      // Its state tells; a reset may help.
+    }
+    return new NvmeDevice(PciFunction.of(paths, address), port, controller, false, handles);
+  }
+
+  private static NvmeController controller(
+      final NvmePort port, final NvmeOptions options, final Listener listener) {
+    return new NvmeController(
+        port,
+        options.queuePairCount(),
+        options.adminTimeoutNs(),
+        System::nanoTime,
+        () -> LockSupport.parkNanos(PAUSE_NS),
+        listener);
   }
 
   private static void giveBack(final PciFunction function, final RuntimeException failure) {
@@ -130,6 +162,23 @@ public final class NvmeDevice {
   /** Stops the controller at once and brings it up again; I/O queues are gone then. */
   public void reset(final String why) {
     controller.reset(why);
+  }
+
+  /** What slaves need to drive its queue pairs. */
+  public DeviceHandles handles() {
+    return adopted != null
+        ? adopted
+        : port.handles(controller.queueCount(), controller.doorbellStrideBytes());
+  }
+
+  /** Entries of an I/O queue at most. */
+  public int entryCountMax() {
+    return controller.entryCountMax();
+  }
+
+  /** Lets go of a device that slaves go on to use; nothing may be called afterwards. */
+  public void leave() {
+    controller.leave();
   }
 
   /** The device's view of memory. */

@@ -14,6 +14,16 @@ interface NvmePort extends AutoCloseable {
 
   IovaSpace iovas();
 
+  /**
+   * What others need to reach the device; null when it is in software.
+   *
+   * @param queueCount I/O queue pairs
+   * @param strideBytes between two doorbells
+   */
+  default DeviceHandles handles(final int queueCount, final int strideBytes) {
+    return null;
+  }
+
   /** From now on the device can neither read nor write memory, whatever state it is in. */
   void stopDma();
 

@@ -34,6 +34,11 @@ final class PciFunction {
     folder = paths.pciDevice(address.text());
   }
 
+  /** A function that was found before; it may be gone. */
+  static PciFunction of(final HostPaths paths, final PciAddress address) {
+    return new PciFunction(paths, address);
+  }
+
   /**
    * Finds an NVMe controller.
    *

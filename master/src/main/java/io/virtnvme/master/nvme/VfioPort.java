@@ -16,6 +16,8 @@ final class VfioPort implements NvmePort {
   /** The doorbells of the admin queue are the least there is. */
   private static final int BAR_LENGTH_MIN = Doorbells.BASE_OFFSET + Doorbells.lengthBytes(0);
 
+  private static final long PAGE_MASK = 4095;
+
   private final VfioContainer container;
   private final VfioGroup group;
   private final VfioDevice device;
@@ -89,6 +91,25 @@ final class VfioPort implements NvmePort {
     }
   }
 
+  /**
+   * A device that a process before this one has opened; takes the descriptors over, also when it
+   * throws. The kernel keeps the group as long as its device is open.
+   */
+  static VfioPort adopt(final PciAddress address, final DeviceHandles handles) {
+    final VfioContainer container = VfioContainer.adopt(handles.containerFd());
+    VfioDevice device = null;
+    try {
+      device = VfioDevice.of(handles.deviceFd(), address.text());
+      return new VfioPort(container, null, device, RegionRegisters.of(device, BAR_LENGTH_MIN));
+    } catch (final SysException e) {
+      closeAll(null, device, null, container);
+      throw new NvmeDeviceException(e.errno(), address + ": " + advice(e), e);
+    } catch (final IllegalStateException e) {
+      closeAll(null, device, null, container);
+      throw new NvmeDeviceException(Errno.EIO, address + ": " + e.getMessage(), e);
+    }
+  }
+
   private static String advice(final SysException e) {
     return switch (e.errno()) {
       case Errno.EACCES -> e.getMessage() + "; run the master as root, or give it the file";
@@ -137,6 +158,27 @@ final class VfioPort implements NvmePort {
   @Override
   public IovaSpace iovas() {
     return iovas;
+  }
+
+  @Override
+  public DeviceHandles handles(final int queueCount, final int strideBytes) {
+    final VfioDevice.Region bar = device.region(VfioDevice.BAR0);
+    final long wanted = 2L * (queueCount + 1) * strideBytes;
+    final long lengthBytes = (wanted + PAGE_MASK) & ~PAGE_MASK;
+    if (Doorbells.BASE_OFFSET + lengthBytes > bar.lengthBytes()) {
+      throw new NvmeDeviceException(
+          Errno.EIO,
+          "the doorbells of "
+              + queueCount
+              + " queue pairs do not fit into BAR0: bytes="
+              + bar.lengthBytes());
+    }
+    return new DeviceHandles(
+        container.fd(),
+        device.fd(),
+        bar.offsetBytes() + Doorbells.BASE_OFFSET,
+        lengthBytes,
+        strideBytes);
   }
 
   @Override

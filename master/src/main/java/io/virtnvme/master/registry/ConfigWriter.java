@@ -4,12 +4,15 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.virtnvme.ipc.relay.BdevLimits;
+import io.virtnvme.master.rpc.BdevKind;
 import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.BdevSpecs;
 import io.virtnvme.master.rpc.BlkControllerSpec;
 import io.virtnvme.master.rpc.ControllerSpecs;
 import io.virtnvme.master.rpc.DirtySpecs;
 import io.virtnvme.master.rpc.LimitSpecs;
+import io.virtnvme.master.rpc.NvmeControllerSpec;
+import io.virtnvme.master.rpc.NvmeSpecs;
 import io.virtnvme.master.rpc.NvmfListenerSpec;
 import io.virtnvme.master.rpc.NvmfNamespaceSpec;
 import io.virtnvme.master.rpc.NvmfSpecs;
@@ -33,9 +36,24 @@ public final class ConfigWriter {
   /** The whole configuration, ready for {@link ConfigReader} or {@code load_config}. */
   public static ObjectNode write(
       final List<BdevSpec> bdevs, final List<BlkControllerSpec> controllers, final NvmfState nvmf) {
+    return write(JsonNodeFactory.instance.arrayNode(), bdevs, controllers, nvmf);
+  }
+
+  /** All that a registry knows. */
+  static ObjectNode write(final DesiredState state) {
+    final ArrayNode attaches = JsonNodeFactory.instance.arrayNode();
+    state.nvme().forEach(spec -> addCall(attaches, NvmeSpecs.ATTACH, NvmeSpecs.toRecord(spec)));
+    return write(attaches, state.bdevs(), state.controllers(), state.nvmf());
+  }
+
+  private static ObjectNode write(
+      final ArrayNode attaches,
+      final List<BdevSpec> bdevs,
+      final List<BlkControllerSpec> controllers,
+      final NvmfState nvmf) {
     final ObjectNode config = JsonNodeFactory.instance.objectNode();
     final ArrayNode subsystems = config.putArray("subsystems");
-    subsystems.addObject().put("subsystem", BDEV).set("config", bdevCalls(bdevs));
+    subsystems.addObject().put("subsystem", BDEV).set("config", attaches.addAll(bdevCalls(bdevs)));
     subsystems.addObject().put("subsystem", VHOST_BLK).set("config", controllerCalls(controllers));
     subsystems.addObject().put("subsystem", NVMF).set("config", nvmfCalls(nvmf));
     return config;
@@ -68,13 +86,23 @@ public final class ConfigWriter {
     calls.addObject().put("method", method).set("params", params);
   }
 
-  /** The calls that make these bdevs, set their limits, and have changes marked. */
+  /** The calls that attach these controllers. */
+  public static ArrayNode nvmeCalls(final List<NvmeControllerSpec> nvme) {
+    final ArrayNode calls = JsonNodeFactory.instance.arrayNode();
+    nvme.forEach(spec -> addCall(calls, NvmeSpecs.ATTACH, NvmeSpecs.toParams(spec)));
+    return calls;
+  }
+
+  /**
+   * The calls that make these bdevs, set their limits, and have changes marked; those of NVMe
+   * controllers are there when their controller is.
+   */
   public static ArrayNode bdevCalls(final List<BdevSpec> bdevs) {
     final ArrayNode calls = JsonNodeFactory.instance.arrayNode();
     for (final BdevSpec bdev : bdevs) {
-      final ObjectNode call = calls.addObject();
-      call.put("method", BdevSpecs.createMethod(bdev.method()));
-      call.set("params", BdevSpecs.toParams(bdev));
+      if (bdev.kind() != BdevKind.NVME) {
+        addCall(calls, BdevSpecs.createMethod(bdev.method()), BdevSpecs.toParams(bdev));
+      }
       if (!bdev.limits().equals(BdevLimits.NONE)) {
         addCall(calls, LimitSpecs.METHOD, LimitSpecs.toParams(bdev.name(), bdev.limits()));
       }

@@ -1,6 +1,7 @@
 package io.virtnvme.master.registry;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.virtnvme.master.rpc.BdevMethod;
 import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.BdevSpecs;
@@ -8,6 +9,8 @@ import io.virtnvme.master.rpc.BlkControllerSpec;
 import io.virtnvme.master.rpc.ControllerSpecs;
 import io.virtnvme.master.rpc.DirtySpecs;
 import io.virtnvme.master.rpc.LimitSpecs;
+import io.virtnvme.master.rpc.NvmeControllerSpec;
+import io.virtnvme.master.rpc.NvmeSpecs;
 import io.virtnvme.master.rpc.NvmfState;
 import io.virtnvme.master.rpc.RpcException;
 import io.virtnvme.master.rpc.RpcParams;
@@ -29,6 +32,7 @@ public final class DesiredState {
   private static final Map<String, BdevMethod> DELETES = methods("delete");
 
   private final Map<String, BdevSpec> bdevs = new LinkedHashMap<>();
+  private final Map<String, NvmeControllerSpec> nvme = new LinkedHashMap<>();
   private final Map<String, BlkControllerSpec> controllers = new LinkedHashMap<>();
   private final DesiredNvmf nvmf;
 
@@ -40,13 +44,14 @@ public final class DesiredState {
   /** A copy that changes on its own. */
   public DesiredState(final DesiredState other) {
     bdevs.putAll(other.bdevs);
+    nvme.putAll(other.nvme);
     controllers.putAll(other.controllers);
     nvmf = new DesiredNvmf(other.nvmf);
   }
 
   private static Map<String, BdevMethod> methods(final String verb) {
     final Map<String, BdevMethod> methods = new LinkedHashMap<>();
-    for (final BdevMethod method : BdevMethod.values()) {
+    for (final BdevMethod method : BdevMethod.CALLABLE) {
       methods.put("bdev_" + method.word() + "_" + verb, method);
     }
     return methods;
@@ -57,6 +62,11 @@ public final class DesiredState {
     return List.copyOf(bdevs.values());
   }
 
+  /** NVMe devices, oldest first; their bdevs are among {@link #bdevs}. */
+  public List<NvmeControllerSpec> nvme() {
+    return List.copyOf(nvme.values());
+  }
+
   /** The controllers, oldest first; each one's bdev is among {@link #bdevs}. */
   public List<BlkControllerSpec> controllers() {
     return List.copyOf(controllers.values());
@@ -65,6 +75,11 @@ public final class DesiredState {
   /** NVMe subsystems; the bdev of each namespace is among {@link #bdevs}. */
   public NvmfState nvmf() {
     return nvmf.state();
+  }
+
+  /** The calls that make all of it again, as a configuration; NVMe devices with what was found. */
+  public ObjectNode config() {
+    return ConfigWriter.write(this);
   }
 
   /**
@@ -85,6 +100,10 @@ public final class DesiredState {
     } else if (DELETES.containsKey(method)) {
       final RpcParams checked = RpcParams.of(method, params, List.of("name"));
       remove(bdevs, checked.requireString("name"), "bdev");
+    } else if (method.equals(NvmeSpecs.ATTACH)) {
+      attach(NvmeSpecs.attach(RpcParams.of(method, params, NvmeSpecs.RECORD_PARAMETERS)));
+    } else if (method.equals(NvmeSpecs.DETACH)) {
+      detach(RpcParams.of(method, params, List.of("name")).requireString("name"));
     } else if (method.equals(RESIZE_METHOD)) {
       resize(RpcParams.of(method, params, List.of("name", "num_blocks")));
     } else if (method.equals(LimitSpecs.METHOD)) {
@@ -104,6 +123,22 @@ public final class DesiredState {
     } else if (!nvmf.apply(method, params, bdevs.keySet())) {
       throw new RpcException(RpcException.METHOD_NOT_FOUND, "unknown method " + method);
     }
+  }
+
+  private void attach(final NvmeControllerSpec spec) {
+    for (final BdevSpec bdev : spec.bdevs()) {
+      if (bdevs.containsKey(bdev.name())) {
+        throw new RpcException(RpcException.EEXIST, "a bdev " + bdev.name() + " is there already");
+      }
+    }
+    addNew(nvme, spec.name(), spec, "NVMe controller");
+    spec.bdevs().forEach(bdev -> bdevs.put(bdev.name(), bdev));
+  }
+
+  private void detach(final String name) {
+    final NvmeControllerSpec spec = nvme.get(name);
+    remove(nvme, name, "NVMe controller");
+    spec.bdevs().forEach(bdev -> bdevs.remove(bdev.name()));
   }
 
   private void addController(final BlkControllerSpec controller) {

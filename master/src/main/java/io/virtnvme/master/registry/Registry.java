@@ -198,9 +198,7 @@ public final class Registry implements AutoCloseable {
     final Map<String, JsonNode> none = Map.of();
     queue.append(entry(RegistryReplay.CHECKPOINT_BEGIN, params(none)));
     int count = 0;
-    final ObjectNode config =
-        ConfigWriter.write(
-            replay.state().bdevs(), replay.state().controllers(), replay.state().nvmf());
+    final ObjectNode config = replay.state().config();
     for (final ConfigCall call : ConfigReader.calls(config)) {
       queue.append(entry(call.method(), call.params()));
       count++;

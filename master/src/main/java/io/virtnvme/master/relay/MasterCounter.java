@@ -26,7 +26,8 @@ public enum MasterCounter {
   UPGRADES("upgrades of the slaves that were carried out"),
   UPGRADES_REFUSED("upgrades that failed before anything moved"),
   UPGRADES_ROLLED_BACK("upgrades that were undone because the other build failed"),
-  SECONDARIES_REFUSED("secondaries refused because their user may not attach");
+  SECONDARIES_REFUSED("secondaries refused because their user may not attach"),
+  DEVICE_RESETS("resets of NVMe controllers that were begun");
 
   private final String sentence;
 

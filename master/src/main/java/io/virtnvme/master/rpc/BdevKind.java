@@ -6,6 +6,8 @@ public enum BdevKind {
   MEM,
   /** A file or block device through io_uring with O_DIRECT. */
   URING,
+  /** A namespace of an NVMe device that the master has taken from the kernel. */
+  NVME,
   /** Nothing: reads give zeroes, writes are dropped. */
   NULL
 }

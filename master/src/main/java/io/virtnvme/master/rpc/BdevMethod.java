@@ -1,5 +1,7 @@
 package io.virtnvme.master.rpc;
 
+import java.util.List;
+
 /**
  * Which of SPDK's create methods made a bdev; the configuration is written with the same one. The
  * kinds differ less than SPDK's: {@code aio} and {@code uring} are one back-end here.
@@ -8,7 +10,12 @@ public enum BdevMethod {
   MALLOC("malloc", BdevKind.MEM, "Malloc disk"),
   URING("uring", BdevKind.URING, "URING bdev"),
   AIO("aio", BdevKind.URING, "AIO disk"),
-  NULL("null", BdevKind.NULL, "Null disk");
+  NULL("null", BdevKind.NULL, "Null disk"),
+  /** There is no such method: bdevs come with their controller. */
+  NVME("nvme", BdevKind.NVME, "NVMe disk");
+
+  /** Those that can be called. */
+  public static final List<BdevMethod> CALLABLE = List.of(MALLOC, URING, AIO, NULL);
 
   private final String word;
   private final BdevKind kind;

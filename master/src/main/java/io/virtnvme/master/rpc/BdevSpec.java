@@ -11,7 +11,8 @@ import java.util.UUID;
  * @param uuid as asked for, or made by the RPC method so that it stays the same over restarts
  * @param blockSize bytes, 512 to 65536, a power of two; 0 for a file: what the file or device wants
  * @param numBlocks length in blocks, at least 1; 0 for a file: the file's length
- * @param filename absolute path of the file or device; empty for {@code MEM} and {@code NULL}
+ * @param filename absolute path of the file or device; the controller's name for {@code NVME};
+ *     empty for {@code MEM} and {@code NULL}
  * @param readOnly whether writes are refused
  * @param limits how much of it guests may use
  * @param dirtyGrainShift changes are marked with a bit for 1 &lt;&lt; this, bytes; 0: not at all

@@ -78,6 +78,7 @@ public final class BdevSpecs {
       case NULL -> NULL_PARAMETERS;
       case URING -> URING_PARAMETERS;
       case AIO -> AIO_PARAMETERS;
+      case NVME -> throw new IllegalArgumentException("such bdevs come with their controller");
     };
   }
 

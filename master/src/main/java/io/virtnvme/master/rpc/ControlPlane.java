@@ -96,6 +96,9 @@ public interface ControlPlane {
   /** NVMe subsystems. */
   NvmfControl nvmf();
 
+  /** NVMe devices. */
+  NvmeControl nvme();
+
   /** Every slave process that the master knows, standbys included. */
   List<SlaveInfo> slaves();
 

@@ -230,6 +230,20 @@ public final class RpcParams {
     return strings;
   }
 
+  /** A list of objects with members of their own, or an empty one. */
+  public List<RpcParams> optionalObjects(final String name, final Collection<String> known) {
+    final List<RpcParams> objects = new ArrayList<>();
+    if (has(name)) {
+      if (!values.get(name).isArray()) {
+        throw invalid(name, "an array of objects");
+      }
+      for (final JsonNode element : values.get(name)) {
+        objects.add(of(method + "." + name, element, known));
+      }
+    }
+    return objects;
+  }
+
   /** One of the given words, or {@code absent}. */
   public String optionalWord(final String name, final List<String> words, final String absent) {
     if (!has(name)) {

@@ -44,9 +44,7 @@ final class BdevEntry {
           case MEM -> BdevMethod.MALLOC;
           case URING -> BdevMethod.URING;
           case NULL -> BdevMethod.NULL;
-          case NVME ->
-              throw new IllegalStateException(
-                  "a slave has an NVMe disk that no master made: " + description.name());
+          case NVME -> BdevMethod.NVME;
         };
     return new BdevSpec(
         description.name(),
@@ -65,6 +63,7 @@ final class BdevEntry {
           case MEM -> BdevDescription.Kind.MEM;
           case URING -> BdevDescription.Kind.URING;
           case NULL -> BdevDescription.Kind.NULL;
+          case NVME -> BdevDescription.Kind.NVME;
         };
     return new BdevDescription(
         spec.name(), kind, blockBytes, blockCount, spec.filename(), spec.readOnly(), serial(spec));

@@ -53,6 +53,10 @@ final class BdevFiles {
       case NULL -> new Found(spec.blockSize(), spec.numBlocks(), false);
       case MEM -> prepareMemDisk(spec, restoring);
       case URING -> checkFile(spec, !restoring);
+      case NVME ->
+          throw new RpcException(
+              RpcException.ENODEV,
+              "its NVMe controller " + spec.filename() + " is not attached yet");
     };
   }
 

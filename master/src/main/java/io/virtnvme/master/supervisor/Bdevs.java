@@ -19,7 +19,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.concurrent.Executor;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
@@ -105,29 +104,12 @@ final class Bdevs {
   }
 
   private <T> CompletableFuture<T> onFileThread(final Supplier<T> work) {
-    return CompletableFuture.supplyAsync(work, fileThread)
-        .handleAsync(Result::of, loop::execute)
-        .thenCompose(Result::stage);
-  }
-
-  /** Carries an outcome over to the conductor, so that what depends on it runs there. */
-  private record Result<T>(T value, Throwable failure) {
-    static <T> Result<T> of(final T value, final Throwable failure) {
-      return new Result<>(value, failure);
-    }
-
-    CompletableFuture<T> stage() {
-      return failure == null
-          ? CompletableFuture.completedFuture(value)
-          : CompletableFuture.failedFuture(cause(failure));
-    }
+    return Elsewhere.run(fileThread, loop, work);
   }
 
   /** A failure without the wrapping that dependent stages add. */
   static Throwable cause(final Throwable failure) {
-    return failure instanceof CompletionException && failure.getCause() != null
-        ? failure.getCause()
-        : failure;
+    return Elsewhere.cause(failure);
   }
 
   /** Refuses names that would reach beyond their folder. */
@@ -149,17 +131,7 @@ final class Bdevs {
 
   CompletableFuture<BdevEntry> create(final BdevSpec spec) {
     checkName(spec.name());
-    if (byName.containsKey(spec.name())) {
-      throw new RpcException(
-          RpcException.EEXIST,
-          "there is a bdev " + spec.name() + " already; delete it or choose another name");
-    }
-    final BdevEntry sameId = bdev(BdevEntry.id(spec.uuid()));
-    if (sameId != null) {
-      throw new RpcException(
-          RpcException.EEXIST,
-          "bdev " + sameId.name() + " has the uuid " + spec.uuid() + "; choose another one");
-    }
+    requireFree(spec);
     for (final BdevEntry other : byName.values()) {
       if (spec.kind() == BdevKind.URING && other.spec().filename().equals(spec.filename())) {
         throw new RpcException(
@@ -215,6 +187,107 @@ final class Bdevs {
   }
 
   /**
+   * Adds a bdev of an NVMe device that slaves were told of. One that a slave cannot open stays,
+   * with the problem.
+   */
+  CompletableFuture<Void> add(final BdevSpec spec) {
+    final BdevEntry entry = add(spec, spec.blockSize(), spec.numBlocks());
+    return askOwner(entry, RelayMessageType.BDEV_ADD, writer -> writeAdd(entry, writer))
+        .thenAccept(
+            answer -> {
+              entry.problem(answer.errno() == 0 ? "" : answer.text());
+              tellOthers(entry, RelayMessageType.BDEV_ADD, writer -> writeAdd(entry, writer));
+            });
+  }
+
+  /**
+   * Refuses a bdev whose name or id is taken.
+   *
+   * @throws RpcException EEXIST
+   */
+  void requireFree(final BdevSpec spec) {
+    if (byName.containsKey(spec.name())) {
+      throw new RpcException(
+          RpcException.EEXIST,
+          "there is a bdev " + spec.name() + " already; delete it or choose another name");
+    }
+    final BdevEntry sameId = bdev(BdevEntry.id(spec.uuid()));
+    if (sameId != null) {
+      throw new RpcException(
+          RpcException.EEXIST,
+          "bdev " + sameId.name() + " has the uuid " + spec.uuid() + "; choose another one");
+    }
+  }
+
+  /** The device of a bdev that was brought back is there by now. */
+  CompletableFuture<Void> onDevice(
+      final BdevEntry entry, final int blockBytes, final long blockCount) {
+    final BdevSpec spec = entry.spec();
+    final BdevFiles.Found found = new BdevFiles.Found(blockBytes, blockCount, false);
+    return onFileThread(() -> files.restoreDirty(spec, found))
+        .thenAccept(
+            isMarked -> {
+              entry.spec(spec.withDirtyGrainShift(isMarked ? spec.dirtyGrainShift() : 0));
+              entry.description(BdevEntry.describe(spec, blockBytes, blockCount));
+              entry.problem("");
+              tellAllOf(entry);
+            });
+  }
+
+  /** The bdevs of an NVMe controller. */
+  List<BdevEntry> ofDevice(final String controller) {
+    return byName.values().stream()
+        .filter(bdev -> bdev.spec().kind() == BdevKind.NVME)
+        .filter(bdev -> bdev.spec().filename().equals(controller))
+        .toList();
+  }
+
+  /**
+   * Completes when no slave is amidst anything on these bdevs that it began before; it fails when a
+   * slave does not say so.
+   */
+  CompletableFuture<Void> awaitCycles(final List<BdevEntry> some) {
+    CompletableFuture<Answer> all = CompletableFuture.completedFuture(NO_OWNER);
+    for (final BdevEntry entry : some) {
+      final Slave owner = seats.seat(entry.seat()).owner();
+      if (owner != null && !owner.isReachable()) {
+        return CompletableFuture.failedFuture(
+            new RpcException(
+                RpcException.EBUSY, owner + " is on its way out; try again in a moment"));
+      }
+      all = all.thenCombine(askAll(entry, RelayMessageType.BDEV_CYCLE, writer -> {}), Bdevs::worse);
+    }
+    return all.thenCompose(Bdevs::asStage);
+  }
+
+  /** Every slave lets go of an NVMe device whose bdevs are gone; it fails when one does not. */
+  CompletableFuture<Void> releaseDevice(final String controller) {
+    CompletableFuture<Answer> all = CompletableFuture.completedFuture(NO_OWNER);
+    for (final Slave slave : slaves.reachable()) {
+      all =
+          all.thenCombine(
+              ask(
+                  slave,
+                  0,
+                  controller,
+                  RelayMessageType.DEVICE_DETACH,
+                  writer -> writer.putString(controller)),
+              Bdevs::worse);
+    }
+    return all.thenCompose(Bdevs::asStage);
+  }
+
+  private static Answer worse(final Answer one, final Answer next) {
+    return one.errno() != 0 ? one : next;
+  }
+
+  private static CompletableFuture<Void> asStage(final Answer answer) {
+    return answer.errno() == 0
+        ? CompletableFuture.completedFuture(null)
+        : CompletableFuture.failedFuture(new RpcException(-answer.errno(), answer.text()));
+  }
+
+  /**
    * Brings back a bdev that the registry says should exist. Never fails: what cannot be served now
    * stays, with its problem, until it is deleted or the master is started again.
    */
@@ -265,6 +338,10 @@ final class Bdevs {
 
   /** Marks changes from now on; the segment with the marks. */
   CompletableFuture<Path> track(final BdevEntry entry, final int grainShift) {
+    if (entry.spec().kind() == BdevKind.NVME) {
+      throw new RpcException(
+          RpcException.ENOTSUP, "changes of NVMe devices cannot be marked: bdev " + entry.name());
+    }
     if (entry.spec().kind() == BdevKind.NULL || !entry.isKnown()) {
       throw new RpcException(
           RpcException.ENOTSUP,
@@ -328,13 +405,13 @@ final class Bdevs {
   }
 
   private void tellOf(final Slave slave, final BdevEntry entry) {
-    tell(slave, entry, RelayMessageType.BDEV_ADD, 0, writer -> writeAdd(entry, writer));
+    tell(slave, entry.id(), RelayMessageType.BDEV_ADD, 0, writer -> writeAdd(entry, writer));
     final BdevLimits limits = entry.spec().limits();
     if (!limits.equals(BdevLimits.NONE)) {
-      tell(slave, entry, RelayMessageType.BDEV_LIMITS, 0, limits::write);
+      tell(slave, entry.id(), RelayMessageType.BDEV_LIMITS, 0, limits::write);
     }
     if (entry.spec().dirtyGrainShift() != 0) {
-      tell(slave, entry, RelayMessageType.BDEV_TRACK, 0, writer -> writer.putInt(1));
+      tell(slave, entry.id(), RelayMessageType.BDEV_TRACK, 0, writer -> writer.putInt(1));
     }
   }
 
@@ -372,6 +449,11 @@ final class Bdevs {
           "changes of bdev "
               + entry.name()
               + " are marked; stop that with virtnvme_stop_dirty_tracking first");
+    }
+    if (entry.spec().kind() == BdevKind.NVME) {
+      throw new RpcException(
+          RpcException.EINVAL,
+          "bdev " + entry.name() + " is as long as its namespace, which cannot be resized here");
     }
     final long before = entry.description().blockCount();
     final boolean isFile = entry.spec().kind() == BdevKind.URING;
@@ -458,14 +540,14 @@ final class Bdevs {
 
   private void tell(
       final Slave slave,
-      final BdevEntry entry,
+      final long id,
       final RelayMessageType type,
       final long sequence,
       final Consumer<RelayWriter> body) {
     slaves.tell(
         slave,
         channel -> {
-          body.accept(channel.begin(type, entry.id(), sequence));
+          body.accept(channel.begin(type, id, sequence));
           return true;
         });
   }
@@ -474,7 +556,7 @@ final class Bdevs {
       final BdevEntry entry, final RelayMessageType type, final Consumer<RelayWriter> body) {
     for (final Slave slave : slaves.reachable()) {
       if (slave.watchedSeats().contains(entry.seat())) {
-        tell(slave, entry, type, 0, body);
+        tell(slave, entry.id(), type, 0, body);
       }
     }
   }
@@ -484,7 +566,7 @@ final class Bdevs {
     final Slave owner = seats.seat(entry.seat()).owner();
     for (final Slave slave : slaves.reachable()) {
       if (slave != owner && slave.watchedSeats().contains(entry.seat())) {
-        tell(slave, entry, type, 0, body);
+        tell(slave, entry.id(), type, 0, body);
       }
     }
   }
@@ -498,7 +580,7 @@ final class Bdevs {
     if (owner == null || !owner.isReachable() || !entry.isKnown()) {
       return CompletableFuture.completedFuture(NO_OWNER);
     }
-    return ask(owner, entry, type, body);
+    return ask(owner, entry.id(), entry.name(), type, body);
   }
 
   /** Every slave that serves the bdev or would; the first that cannot speaks for all. */
@@ -507,9 +589,7 @@ final class Bdevs {
     CompletableFuture<Answer> all = CompletableFuture.completedFuture(NO_OWNER);
     for (final Slave slave : slaves.reachable()) {
       if (slave.watchedSeats().contains(entry.seat())) {
-        all =
-            all.thenCombine(
-                ask(slave, entry, type, body), (one, next) -> one.errno() != 0 ? one : next);
+        all = all.thenCombine(ask(slave, entry.id(), entry.name(), type, body), Bdevs::worse);
       }
     }
     return all;
@@ -517,7 +597,8 @@ final class Bdevs {
 
   private CompletableFuture<Answer> ask(
       final Slave slave,
-      final BdevEntry entry,
+      final long id,
+      final String name,
       final RelayMessageType type,
       final Consumer<RelayWriter> body) {
     final long sequence = ++lastSequence;
@@ -528,10 +609,9 @@ final class Bdevs {
             () ->
                 settle(
                     sequence,
-                    new Answer(
-                        Errno.ETIMEDOUT, slave + " did not answer about " + entry.name(), 0)));
+                    new Answer(Errno.ETIMEDOUT, slave + " did not answer about " + name, 0)));
     requests.put(sequence, new Request(slave, answer, timer));
-    tell(slave, entry, type, sequence, body);
+    tell(slave, id, type, sequence, body);
     return answer;
   }
 

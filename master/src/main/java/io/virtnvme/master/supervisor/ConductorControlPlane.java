@@ -10,6 +10,7 @@ import io.virtnvme.master.rpc.ControlPlane;
 import io.virtnvme.master.rpc.ControllerInfo;
 import io.virtnvme.master.rpc.IoStat;
 import io.virtnvme.master.rpc.MasterInfo;
+import io.virtnvme.master.rpc.NvmeControl;
 import io.virtnvme.master.rpc.NvmfControl;
 import io.virtnvme.master.rpc.RecoveryInfo;
 import io.virtnvme.master.rpc.RpcException;
@@ -46,6 +47,7 @@ public final class ConductorControlPlane implements ControlPlane {
 
   private boolean changing;
   private final ConductorNvmf nvmf;
+  private final ConductorNvme nvme;
   private volatile Snapshot snapshot = new Snapshot(List.of(), List.of(), List.of(), List.of());
 
   /**
@@ -60,15 +62,15 @@ public final class ConductorControlPlane implements ControlPlane {
     this.supervisor = supervisor;
     this.master = master;
     this.otherCounters = otherCounters;
-    this.nvmf =
-        new ConductorNvmf(
-            supervisor::subsystems,
-            new ConductorNvmf.Changes() {
-              @Override
-              public <T> CompletionStage<T> change(final Supplier<CompletableFuture<T>> work) {
-                return ConductorControlPlane.this.change(work);
-              }
-            });
+    final ConductorNvmf.Changes queue =
+        new ConductorNvmf.Changes() {
+          @Override
+          public <T> CompletionStage<T> change(final Supplier<CompletableFuture<T>> work) {
+            return ConductorControlPlane.this.change(work);
+          }
+        };
+    this.nvmf = new ConductorNvmf(supervisor::subsystems, queue);
+    this.nvme = new ConductorNvme(supervisor::devices, queue);
   }
 
   /** Makes visible what changed since the last call. Conductor thread, each turn. */
@@ -77,6 +79,7 @@ public final class ConductorControlPlane implements ControlPlane {
       snapshot =
           new Snapshot(listBdevs(), listControllers(), listSlaves(), supervisor.recoveries().all());
       nvmf.publish();
+      nvme.publish();
     }
   }
 
@@ -249,6 +252,11 @@ public final class ConductorControlPlane implements ControlPlane {
   @Override
   public NvmfControl nvmf() {
     return nvmf;
+  }
+
+  @Override
+  public NvmeControl nvme() {
+    return nvme;
   }
 
   @Override

@@ -46,6 +46,8 @@ final class Slaves {
 
     void onBdevHeld(Slave slave, long bdevId, BdevDescription description, int seat);
 
+    void onDeviceHeld(Slave slave, RelayReader message);
+
     void onSession(Slave slave, RelayReader message);
 
     void onAnswer(Slave slave, RelayReader message);
@@ -249,6 +251,7 @@ final class Slaves {
               message.getLong());
       case BDEV_HELD ->
           events.onBdevHeld(slave, message.id(), BdevDescription.read(message), message.getInt());
+      case DEVICE_HELD -> events.onDeviceHeld(slave, message);
       case SESSION -> events.onSession(slave, message);
       case SESSION_PREPARED -> events.onSessionPrepared(slave, message.id(), message.getLong());
       case ANSWER -> events.onAnswer(slave, message);
@@ -266,6 +269,9 @@ final class Slaves {
           BDEV_RESIZE,
           BDEV_LIMITS,
           BDEV_TRACK,
+          BDEV_CYCLE,
+          DEVICE_ATTACH,
+          DEVICE_DETACH,
           RELAY,
           SESSION_CLOSE,
           NAMESPACES,

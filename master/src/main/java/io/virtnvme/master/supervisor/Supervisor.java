@@ -3,6 +3,7 @@ package io.virtnvme.master.supervisor;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.virtnvme.ipc.relay.BdevDescription;
+import io.virtnvme.ipc.relay.DeviceDescription;
 import io.virtnvme.ipc.relay.FormatVersions;
 import io.virtnvme.ipc.relay.RelayFormatException;
 import io.virtnvme.ipc.relay.RelayMessageType;
@@ -47,6 +48,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
   private final Controllers controllers;
   private final NamespaceNews namespaceNews;
   private final Subsystems subsystems;
+  private final Devices devices;
   private final RecoveryLog recoveries;
   private final HungSlaves hungSlaves;
   private final Watchdog watchdog;
@@ -104,6 +106,17 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
             controllers::isExported,
             this::touch);
     controllers.isNamespace(bdevName -> subsystems.userOf(bdevName) != null);
+    devices =
+        new Devices(
+            config,
+            loop,
+            counters,
+            slaves,
+            seats,
+            bdevs,
+            name -> controllers.isExported(name) || subsystems.userOf(name) != null,
+            (type, reason) -> record(type, null, Seat.NONE, reason),
+            this::touch);
     sharing.onSessionEnded(
         session -> {
           namespaceNews.onEnded(session.id());
@@ -132,6 +145,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
         Listener.seqPacket(loop, config.runDirectory().resolve("slaves.sock"), slaves::onConnected);
     adoption.start();
     watchdog.start();
+    devices.watch();
   }
 
   private void onAdoptionDone() {
@@ -158,14 +172,15 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
     for (final BdevSpec spec : state.bdevs()) {
       made = made.thenCompose(done -> bdevs.restore(spec));
     }
-    return made.thenAccept(
-        done -> {
-          for (final BlkControllerSpec spec : state.controllers()) {
-            controllers.restore(spec);
-          }
-          subsystems.restore(state.nvmf());
-          touch();
-        });
+    return made.thenCompose(done -> devices.restore(state.nvme()))
+        .thenAccept(
+            done -> {
+              for (final BlkControllerSpec spec : state.controllers()) {
+                controllers.restore(spec);
+              }
+              subsystems.restore(state.nvmf());
+              touch();
+            });
   }
 
   /**
@@ -206,6 +221,10 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
 
   Subsystems subsystems() {
     return subsystems;
+  }
+
+  Devices devices() {
+    return devices;
   }
 
   Relay relay() {
@@ -294,6 +313,22 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
   public void onBdevHeld(
       final Slave slave, final long bdevId, final BdevDescription description, final int seat) {
     bdevs.onHeld(bdevId, description, seat);
+    touch();
+  }
+
+  @Override
+  public void onDeviceHeld(final Slave slave, final RelayReader message) {
+    final DeviceDescription description = DeviceDescription.read(message);
+    if (!slave.isAdopting() || message.fdCount() != 2) {
+      throw new RelayFormatException(
+          "bad device: "
+              + description
+              + " descriptors="
+              + message.fdCount()
+              + " adopting="
+              + slave.isAdopting());
+    }
+    devices.onHeld(description, message.takeFds());
     touch();
   }
 
@@ -402,6 +437,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
     record("slave_ended", slave, slave.intendedSeat(), "state before: " + before);
     sharing.onDead(slave);
     bdevs.onDead(slave);
+    devices.onDead(slave);
     namespaceNews.onDead(slave);
     upgrade.onDead(slave);
     seats.onDead(slave);
@@ -414,6 +450,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
   @Override
   public void tellSeat(final Slave slave, final Seat seat, final boolean take) {
     slave.watchedSeats().add(seat.id());
+    devices.tell(slave);
     bdevs.tellSeat(slave, seat.id());
     sharing.tellSeat(slave, seat);
     slaves.tell(
@@ -431,6 +468,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
 
   @Override
   public void onOwned(final Seat seat, final Slave owner) {
+    devices.tell(owner);
     bdevs.tellSeat(owner, seat.id());
     sharing.onOwned(seat, owner);
   }
@@ -452,6 +490,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
     upgrade.stop();
     return shutdown
         .start()
+        .thenCompose(done -> devices.close())
         .thenAccept(
             done -> {
               controllers.close(true);
@@ -467,6 +506,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
     seats.stop();
     controllers.close(false);
     subsystems.close(false);
+    devices.leave();
     slaveListener.stop();
     release();
   }

@@ -1,6 +1,7 @@
 package io.virtnvme.master.supervisor;
 
 import io.virtnvme.ipc.segment.SegmentDirectory;
+import io.virtnvme.master.nvme.HostPaths;
 import io.virtnvme.master.relay.DescriptorStore;
 import java.nio.file.Path;
 import java.util.List;
@@ -31,6 +32,7 @@ import java.util.function.LongSupplier;
  * @param nanoClock monotonic
  * @param version of this build
  * @param descriptorStore keeps what no slave can hand back
+ * @param hostPaths where the kernel shows its devices
  */
 public record SupervisorConfig(
     Path runDirectory,
@@ -53,7 +55,8 @@ public record SupervisorConfig(
     ProcessTable processes,
     LongSupplier nanoClock,
     String version,
-    DescriptorStore descriptorStore) {
+    DescriptorStore descriptorStore,
+    HostPaths hostPaths) {
   public SupervisorConfig {
     seats = List.copyOf(seats);
     slaveCommand = List.copyOf(slaveCommand);

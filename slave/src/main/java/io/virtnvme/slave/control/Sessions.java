@@ -1,6 +1,7 @@
 package io.virtnvme.slave.control;
 
 import io.virtnvme.ipc.memory.MemoryRange;
+import io.virtnvme.ipc.relay.BdevDescription;
 import io.virtnvme.ipc.relay.NvmeDescription;
 import io.virtnvme.ipc.relay.RelayFormatException;
 import io.virtnvme.ipc.relay.RelayMessageType;
@@ -38,6 +39,7 @@ final class Sessions {
 
   private final SegmentDirectory segments;
   private final Volumes volumes;
+  private final Devices devices;
   private final MasterLink link;
   private final Map<Integer, Seat> seats;
   private final Executor later;
@@ -53,6 +55,7 @@ final class Sessions {
   Sessions(
       final SegmentDirectory segments,
       final Volumes volumes,
+      final Devices devices,
       final MasterLink link,
       final Map<Integer, Seat> seats,
       final IntFunction<NvmeDevices> nvmeDevices,
@@ -61,6 +64,7 @@ final class Sessions {
     this.later = later;
     this.segments = segments;
     this.volumes = volumes;
+    this.devices = devices;
     this.link = link;
     this.seats = seats;
   }
@@ -138,9 +142,20 @@ final class Sessions {
       return;
     }
     settle(entry);
+    reach(entry);
     if (!entry.serving && link.isUp()) {
       link.begin(RelayMessageType.SESSION_PREPARED, id, 0).putLong(version);
       link.send();
+    }
+  }
+
+  /** Devices whose disks the session uses reach its memory, as soon as they can. */
+  private void reach(final SessionEntry entry) {
+    for (final Volumes.Volume volume : volumes.all()) {
+      final BdevDescription disk = volume.bdev().description();
+      if (disk.kind() == BdevDescription.Kind.NVME && entry.description.uses(volume.id())) {
+        devices.reach(disk.path(), entry.session.guestAreas());
+      }
     }
   }
 
@@ -290,6 +305,7 @@ final class Sessions {
   private void onAnswer(
       final SessionEntry entry, final SessionEntry.Relayed relayed, final Answer answer) {
     entry.busy = false;
+    reach(entry);
     // A master that is gone takes no answer, and its successor finds the message in the socket and
     // asks again: an answer that it did not ask for would leave it with an older record than ours.
     if (link.isUp() && relayed.connectionNumber == link.connectionNumber()) {

@@ -27,6 +27,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.HashSet;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -60,6 +61,7 @@ public final class SlaveControl implements ReactorEvents {
   private final ManyToOneConcurrentLinkedQueue<Runnable> tasks =
       new ManyToOneConcurrentLinkedQueue<>();
   private final MasterLink link;
+  private final Devices devices = new Devices();
   private final Volumes volumes;
   private final Sessions sessions;
   private final ResidentPages pages = new ResidentPages(System.nanoTime());
@@ -74,6 +76,7 @@ public final class SlaveControl implements ReactorEvents {
 
   private int slaveId;
   private long idleSpinNs;
+  private boolean hasMemoryToMap;
   private boolean warmUpStarted;
   private boolean warm;
   private boolean shuttingDown;
@@ -87,11 +90,12 @@ public final class SlaveControl implements ReactorEvents {
     this.segments = segments;
     this.ioFactory = ioFactory;
     this.link = new MasterLink(runDirectory.resolve("slaves.sock"), epoll, LINK_TOKEN);
-    this.volumes = new Volumes(segments);
+    this.volumes = new Volumes(segments, devices);
     this.sessions =
         new Sessions(
             segments,
             volumes,
+            devices,
             link,
             seats,
             seat -> new SeatControllers(volumes, seats, seat),
@@ -116,6 +120,7 @@ public final class SlaveControl implements ReactorEvents {
       }
       receive();
       sessions.refresh();
+      hasMemoryToMap = devices.mapNext();
       if (isStandby()) {
         pages.slice(sessions.memory(), System.nanoTime());
       }
@@ -130,6 +135,9 @@ public final class SlaveControl implements ReactorEvents {
    * Queues that an owner makes or deletes are announced to standbys by its controller area alone.
    */
   private int waitMs() {
+    if (hasMemoryToMap) {
+      return 0;
+    }
     if (!link.isUp()) {
       return RECONNECT_MS;
     }
@@ -173,6 +181,12 @@ public final class SlaveControl implements ReactorEvents {
 
   /** Tells a new master everything that the old one knew of us. */
   private void handBack() {
+    for (final Devices.Device device : devices.all()) {
+      if (link.isUp()) {
+        device.write(link.begin(RelayMessageType.DEVICE_HELD, 0, 0));
+        link.send();
+      }
+    }
     for (final Volumes.Volume volume : volumes.all()) {
       if (link.isUp()) {
         final RelayWriter held = link.begin(RelayMessageType.BDEV_HELD, volume.id(), 0);
@@ -225,6 +239,9 @@ public final class SlaveControl implements ReactorEvents {
       case BDEV_RESIZE -> onBdevResize(message);
       case BDEV_LIMITS -> onBdevLimits(message);
       case BDEV_TRACK -> onBdevTrack(message);
+      case BDEV_CYCLE -> onBdevCycle(message.id(), message.sequence());
+      case DEVICE_ATTACH -> onDeviceAttach(message);
+      case DEVICE_DETACH -> onDeviceDetach(message.getString(), message.sequence());
       case SESSION -> sessions.onSession(message);
       case RELAY -> sessions.onRelay(message);
       case SESSION_CLOSE -> sessions.onClose(message.id());
@@ -241,6 +258,7 @@ public final class SlaveControl implements ReactorEvents {
           SEAT_TAKEN,
           ADOPTED,
           BDEV_HELD,
+          DEVICE_HELD,
           NAMESPACES_SET,
           UNWATCHED ->
           throw new RelayFormatException("a slave's message came from the master: " + type);
@@ -421,6 +439,46 @@ public final class SlaveControl implements ReactorEvents {
     } else {
       seat.afterCycle(whenSeen);
     }
+  }
+
+  private void onBdevCycle(final long id, final long sequence) {
+    final Volumes.Volume volume = volumes.get(id);
+    final Seat seat = volume == null ? null : seats.get(volume.seat());
+    afterPolls(
+        seat == null ? List.<Seat>of().iterator() : List.of(seat).iterator(),
+        () -> sendBdevResult(id, sequence, 0, "", 0));
+  }
+
+  /**
+   * Runs something when every reactor of these seats has polled its disks since this was called.
+   * What is asked of a reactor runs before it polls, so only the cycle after that is certain.
+   */
+  private static void afterPolls(final Iterator<Seat> some, final Runnable whenDone) {
+    if (some.hasNext()) {
+      final Seat seat = some.next();
+      seat.afterCycle(() -> seat.afterCycle(() -> afterPolls(some, whenDone)));
+    } else {
+      whenDone.run();
+    }
+  }
+
+  /** Without the device its bdevs cannot be opened, and their answers say so. */
+  private void onDeviceAttach(final RelayReader message) {
+    try {
+      devices.attach(message);
+    } catch (final SysException e) {
+      LOGGER.warn("an NVMe device cannot be reached: {}", e.getMessage());
+    }
+  }
+
+  /** A reactor lets go of a closed disk when it polls. */
+  private void onDeviceDetach(final String name, final long sequence) {
+    afterPolls(
+        List.copyOf(seats.values()).iterator(),
+        () -> {
+          devices.detach(name);
+          sendBdevResult(0, sequence, 0, "", 0);
+        });
   }
 
   private void sendBdevResult(

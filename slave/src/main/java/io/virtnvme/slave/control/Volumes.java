@@ -17,10 +17,12 @@ final class Volumes {
   record Volume(long id, int seat, Bdev bdev) {}
 
   private final SegmentDirectory segments;
+  private final Devices devices;
   private final Map<Long, Volume> volumes = new LinkedHashMap<>();
 
-  Volumes(final SegmentDirectory segments) {
+  Volumes(final SegmentDirectory segments, final Devices devices) {
     this.segments = segments;
+    this.devices = devices;
   }
 
   /**
@@ -32,7 +34,7 @@ final class Volumes {
     if (known != null) {
       return known;
     }
-    final Volume opened = new Volume(id, seat, Bdevs.open(description, segments));
+    final Volume opened = new Volume(id, seat, Bdevs.open(description, segments, devices::device));
     volumes.put(id, opened);
     return opened;
   }

@@ -46,6 +46,11 @@ public interface FrontEndDevice {
    */
   List<MemoryRange> guestMemory();
 
+  /** The front-end's memory as it is mapped now, for devices that may reach it directly. */
+  default List<MappedArea> guestAreas() {
+    return List.of();
+  }
+
   /** Whether {@link #runnableQueues} would give now what it gave last, for the same record. */
   default boolean isPreparationCurrent() {
     return true;

@@ -6,6 +6,8 @@ import io.virtnvme.ipc.sys.Mapping;
 import io.virtnvme.ipc.sys.SysException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -22,6 +24,7 @@ public final class MappedArea {
   private final long lengthBytes;
   private final long address;
   private final boolean populatable;
+  private final List<Runnable> beforeUnmap = new ArrayList<>(1);
 
   private MappedArea(
       final Mapping mapping,
@@ -159,8 +162,14 @@ public final class MappedArea {
     return fd;
   }
 
+  /** Runs something before the range is unmapped: a device that reaches it must be told. */
+  public void beforeUnmap(final Runnable task) {
+    beforeUnmap.add(task);
+  }
+
   /** No thread may touch the range any more. */
   public void unmap() {
+    beforeUnmap.forEach(Runnable::run);
     mapping.close();
   }
 }

@@ -197,6 +197,11 @@ final class SessionMemory implements Holdings.Mapped<SessionMemory> {
         .toList();
   }
 
+  /** The guest's memory, as {@link FrontEndDevice#guestAreas}. */
+  List<MappedArea> guestAreas() {
+    return Arrays.stream(regions).filter(Objects::nonNull).toList();
+  }
+
   GuestMemory guest() {
     return guest;
   }

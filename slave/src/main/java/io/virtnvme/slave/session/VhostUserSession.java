@@ -164,6 +164,11 @@ public final class VhostUserSession implements FrontEndDevice {
 
   /** Set-ups of all rings that are to run, for a reactor that starts them by itself. */
   @Override
+  public List<MappedArea> guestAreas() {
+    return holdings.memory().guestAreas();
+  }
+
+  @Override
   public List<QueueSetup> runnableQueues() {
     final List<QueueSetup> runnable = new ArrayList<>();
     for (final QueueSetup setup : wantedRings(state, holdings.memory(), holdings.fds())) {

@@ -196,6 +196,20 @@ final class VfioMemory implements Holdings.Mapped<VfioMemory> {
         .toList();
   }
 
+  /**
+   * The guest's memory, as {@link io.virtnvme.slave.session.FrontEndDevice#guestAreas}: what a
+   * controller may not write, a device must not reach.
+   */
+  List<MappedArea> guestAreas() {
+    final List<MappedArea> found = new ArrayList<>();
+    for (int slot = 0; slot < VfioSlots.REGION_COUNT_MAX; slot++) {
+      if (areas[slot] != null && areWritable[slot]) {
+        found.add(areas[slot]);
+      }
+    }
+    return found;
+  }
+
   /** What the device may read. */
   GuestMemory readable() {
     return readable;

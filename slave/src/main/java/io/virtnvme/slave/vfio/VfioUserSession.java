@@ -16,6 +16,7 @@ import io.virtnvme.slave.session.Complaints;
 import io.virtnvme.slave.session.FdKinds;
 import io.virtnvme.slave.session.FrontEndDevice;
 import io.virtnvme.slave.session.Holdings;
+import io.virtnvme.slave.session.MappedArea;
 import io.virtnvme.slave.session.SessionException;
 import io.virtnvme.slave.session.SlotChanges;
 import io.virtnvme.slave.session.SlotTable;
@@ -166,6 +167,11 @@ public final class VfioUserSession implements FrontEndDevice {
   @Override
   public List<MemoryRange> guestMemory() {
     return holdings.memory().populatable();
+  }
+
+  @Override
+  public List<MappedArea> guestAreas() {
+    return holdings.memory().guestAreas();
   }
 
   @Override

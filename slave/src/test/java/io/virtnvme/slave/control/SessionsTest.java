@@ -122,7 +122,8 @@ class SessionsTest {
     seatSegment = SeatSegment.create(segments, SEAT, 1);
     mutex = seatSegment.mutex(0);
     assertEquals(RobustMutex.Outcome.ACQUIRED, mutex.tryLock());
-    volumes = new Volumes(segments);
+    final Devices devices = new Devices();
+    volumes = new Volumes(segments, devices);
     volumes.open(
         BDEV,
         SEAT,
@@ -132,6 +133,7 @@ class SessionsTest {
         new Sessions(
             segments,
             volumes,
+            devices,
             link,
             seats,
             id -> new SeatControllers(volumes, seats, id),

@@ -29,8 +29,9 @@ public enum RelayMessageType {
   /** Master to slave, id = bdev id: new length: block count (long). */
   BDEV_RESIZE(6),
   /**
-   * Slave to master, id = bdev id, answers BDEV_ADD, BDEV_REMOVE, BDEV_RESIZE, BDEV_LIMITS and
-   * BDEV_TRACK (same sequence): errno (int, 0 = ok), text (string), block count (long).
+   * Slave to master, id = bdev id, answers BDEV_ADD, BDEV_REMOVE, BDEV_RESIZE, BDEV_LIMITS,
+   * BDEV_TRACK, BDEV_CYCLE and DEVICE_DETACH (same sequence): errno (int, 0 = ok), text (string),
+   * block count (long).
    */
   BDEV_RESULT(7),
   /**
@@ -118,7 +119,28 @@ public enum RelayMessageType {
    * other than 0, BDEV_RESULT answers it, when every change that began before has ended or will be
    * marked at its end.
    */
-  BDEV_TRACK(25);
+  BDEV_TRACK(25),
+  /**
+   * Master to slave, since 2.5, before the bdevs on it: a {@link DeviceDescription} of an NVMe
+   * device. Descriptors: its VFIO container, its VFIO device. One of that name is there already:
+   * nothing happens.
+   */
+  DEVICE_ATTACH(26),
+  /**
+   * Master to slave, since 2.5, after its bdevs were removed: name of an NVMe device (string).
+   * BDEV_RESULT answers it, when nothing of the process can reach the device any more.
+   */
+  DEVICE_DETACH(27),
+  /**
+   * Slave to master after a master's restart, since 2.5, before the bdevs: an NVMe device, as
+   * DEVICE_ATTACH.
+   */
+  DEVICE_HELD(28),
+  /**
+   * Master to slave, id = bdev id, since 2.5: BDEV_RESULT answers it when every reactor of the
+   * bdev's seat has polled its disks since this came.
+   */
+  BDEV_CYCLE(29);
 
   private static final RelayMessageType[] BY_CODE = new RelayMessageType[32];
 

@@ -55,6 +55,16 @@ public final class VfioContainer implements AutoCloseable {
     return new VfioContainer(fd);
   }
 
+  /** A container that another process has set up; takes the descriptor over. */
+  public static VfioContainer adopt(final int fd) {
+    return new VfioContainer(fd);
+  }
+
+  /** Its descriptor, to be duplicated for whoever maps memory too. */
+  public int fd() {
+    return fd;
+  }
+
   /**
    * Adds a group, and with the first one chooses the kind of IOMMU.
    *

@@ -32,7 +32,12 @@ public final class VfioDevice implements AutoCloseable {
     this.name = name;
   }
 
-  static VfioDevice of(final int fd, final String name) {
+  /**
+   * A device whose descriptor is open; takes it over, also when this throws.
+   *
+   * @param name PCI address, for messages
+   */
+  public static VfioDevice of(final int fd, final String name) {
     final VfioDevice device = new VfioDevice(fd, name);
     final long info = VfioCall.structure(VfioCall.DEVICE_INFO_LENGTH);
     try {

@@ -87,6 +87,14 @@ final class BdevJson {
           .put("fallocate", true)
           .put("nowait", false);
     }
+    if (spec.method() == BdevMethod.NVME) {
+      final String name = spec.name();
+      json.putArray("nvme")
+          .addObject()
+          .put("ctrlr", spec.filename())
+          .putObject("ns_data")
+          .put("id", Long.parseLong(name.substring(spec.filename().length() + 1)));
+    }
     final ObjectNode ours = json.putObject("virtnvme");
     if (spec.dirtyGrainShift() != 0) {
       ours.put("dirty_grain_kib", DirtySpecs.grainKib(spec.dirtyGrainShift()));

@@ -43,7 +43,7 @@ public final class BdevMethods {
 
   /** Adds the methods. */
   public void register(final RpcMethods methods) {
-    for (final BdevMethod method : BdevMethod.values()) {
+    for (final BdevMethod method : BdevMethod.CALLABLE) {
       methods.add(
           BdevSpecs.createMethod(method),
           BdevSpecs.parameters(method),

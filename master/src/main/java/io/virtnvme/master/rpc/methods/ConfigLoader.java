@@ -7,6 +7,7 @@ import io.virtnvme.master.rpc.ControlPlane;
 import io.virtnvme.master.rpc.ControllerInfo;
 import io.virtnvme.master.rpc.ControllerSpecs;
 import io.virtnvme.master.rpc.LimitSpecs;
+import io.virtnvme.master.rpc.NvmeSpecs;
 import io.virtnvme.master.rpc.NvmfSpecs;
 import io.virtnvme.master.rpc.NvmfState;
 import io.virtnvme.master.rpc.NvmfSubsystem;
@@ -90,6 +91,9 @@ public final class ConfigLoader {
           return true;
         }
       }
+    } else if (call.method().equals(NvmeSpecs.ATTACH)) {
+      return controlPlane.nvme().controllers().stream()
+          .anyMatch(controller -> controller.spec().name().equals(name));
     } else if (call.method().startsWith("bdev_") && call.method().endsWith("_create")) {
       for (final BdevInfo bdev : controlPlane.bdevs()) {
         if (bdev.spec().name().equals(name)) {

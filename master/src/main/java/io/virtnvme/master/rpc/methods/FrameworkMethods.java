@@ -11,6 +11,7 @@ import io.virtnvme.master.rpc.BdevKind;
 import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.ControlPlane;
 import io.virtnvme.master.rpc.ControllerInfo;
+import io.virtnvme.master.rpc.NvmeControllerInfo;
 import io.virtnvme.master.rpc.RpcException;
 import io.virtnvme.master.rpc.RpcMethods;
 import io.virtnvme.master.rpc.RpcParams;
@@ -76,8 +77,13 @@ public final class FrameworkMethods {
     return RpcMethods.answer(
         switch (name) {
           case ConfigWriter.BDEV ->
-              ConfigWriter.bdevCalls(
-                  controlPlane.bdevs().stream().map(FrameworkMethods::present).toList());
+              ConfigWriter.nvmeCalls(
+                      controlPlane.nvme().controllers().stream()
+                          .map(NvmeControllerInfo::spec)
+                          .toList())
+                  .addAll(
+                      ConfigWriter.bdevCalls(
+                          controlPlane.bdevs().stream().map(FrameworkMethods::present).toList()));
           case ConfigWriter.VHOST_BLK ->
               ConfigWriter.controllerCalls(
                   controlPlane.controllers().stream().map(ControllerInfo::spec).toList());

@@ -26,6 +26,7 @@ public final class RpcMethodSet {
     new BdevMethods(controlPlane, changes).register(methods);
     new VhostMethods(controlPlane, changes).register(methods);
     new NvmfMethods(controlPlane, changes).register(methods);
+    new NvmeMethods(controlPlane.nvme(), changes).register(methods);
     new FrameworkMethods(controlPlane).register(methods);
     new VirtnvmeMethods(controlPlane, history::last).register(methods);
     new UpgradeMethods(controlPlane, replacer).register(methods);

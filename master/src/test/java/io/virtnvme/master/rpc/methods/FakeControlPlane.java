@@ -9,6 +9,7 @@ import io.virtnvme.master.rpc.ControlPlane;
 import io.virtnvme.master.rpc.ControllerInfo;
 import io.virtnvme.master.rpc.IoStat;
 import io.virtnvme.master.rpc.MasterInfo;
+import io.virtnvme.master.rpc.NvmeControl;
 import io.virtnvme.master.rpc.NvmfControl;
 import io.virtnvme.master.rpc.RecoveryInfo;
 import io.virtnvme.master.rpc.RpcException;
@@ -31,6 +32,7 @@ public final class FakeControlPlane implements ControlPlane {
 
   private final Map<String, BdevInfo> bdevs = new LinkedHashMap<>();
   private final Map<String, ControllerInfo> controllers = new LinkedHashMap<>();
+  private final NvmeControl nvme = new FakeNvme();
   private final NvmfControl nvmf = new FakeNvmf();
 
   @Override
@@ -49,6 +51,11 @@ public final class FakeControlPlane implements ControlPlane {
             "");
     bdevs.put(spec.name(), bdev);
     return CompletableFuture.completedFuture(bdev);
+  }
+
+  @Override
+  public NvmeControl nvme() {
+    return nvme;
   }
 
   @Override

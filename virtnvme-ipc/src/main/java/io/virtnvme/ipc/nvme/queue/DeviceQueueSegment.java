@@ -359,6 +359,11 @@ public final class DeviceQueueSegment implements AutoCloseable {
     }
   }
 
+  /** Whether the gate is open now. */
+  public boolean isGateOpen() {
+    return isOpen(Mem.getLongAcquire(address() + GATE_OFFSET));
+  }
+
   /** Whether a gate of this value lets the slave through. */
   public static boolean isOpen(final long gate) {
     return (gate & 1) == 0;
@@ -367,6 +372,11 @@ public final class DeviceQueueSegment implements AutoCloseable {
   /** How often the queues were created; 0 when never. */
   public long creation() {
     return Mem.getLongAcquire(address() + CREATION_OFFSET);
+  }
+
+  /** Commands that were put into the submission queue since its creation. */
+  public long submitted() {
+    return Mem.getLongAcquire(address() + SUBMITTED_OFFSET);
   }
 
   /** Why the slave gave the queue pair up until the next creation: see {@link DeviceQueueFault}. */

@@ -1,0 +1,99 @@
+package io.virtnvme.master.supervisor;
+
+import io.virtnvme.master.nvme.HealthLog;
+import io.virtnvme.master.nvme.NvmeDevice;
+import io.virtnvme.master.rpc.NvmeControl;
+import io.virtnvme.master.rpc.NvmeControllerInfo;
+import io.virtnvme.master.rpc.NvmeControllerSpec;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
+import java.util.function.Function;
+import java.util.function.Supplier;
+
+/**
+ * NVMe devices as RPC threads see them. Only the short parts of a change go through the one queue
+ * of {@link ConductorControlPlane}: a device that takes its time holds up no other change.
+ */
+final class ConductorNvme implements NvmeControl {
+  private final Supplier<Devices> devices;
+  private final ConductorNvmf.Changes changes;
+  private volatile List<NvmeControllerInfo> snapshot = List.of();
+
+  ConductorNvme(final Supplier<Devices> devices, final ConductorNvmf.Changes changes) {
+    this.devices = devices;
+    this.changes = changes;
+  }
+
+  /** Conductor thread. */
+  void publish() {
+    snapshot = devices.get().infos();
+  }
+
+  private <T> CompletionStage<T> at(final Supplier<T> work) {
+    return changes.change(() -> CompletableFuture.completedFuture(work.get()));
+  }
+
+  /** Begins something on the conductor that is not waited for by other changes. */
+  private <T> CompletionStage<T> beside(final Supplier<CompletableFuture<T>> work) {
+    return this.<CompletableFuture<T>>at(work).thenCompose(Function.identity());
+  }
+
+  @Override
+  public CompletionStage<NvmeControllerInfo> attach(final NvmeControllerSpec spec) {
+    return at(() -> devices.get().begin(spec))
+        .thenCompose(
+            entry ->
+                devices
+                    .get()
+                    .bringUp(entry)
+                    .thenCompose(found -> changes.change(() -> devices.get().finish(entry, found)))
+                    .exceptionallyCompose(failure -> giveUp(entry, failure)));
+  }
+
+  private CompletableFuture<NvmeControllerInfo> giveUp(
+      final DeviceEntry entry, final Throwable failure) {
+    return devices
+        .get()
+        .giveUp(entry)
+        .thenCompose(
+            done ->
+                shown(null)
+                    .thenCompose(
+                        shown -> CompletableFuture.failedFuture(Elsewhere.cause(failure))));
+  }
+
+  /** The same when the lists show what has happened. */
+  private <T> CompletionStage<T> shown(final T value) {
+    return at(() -> value);
+  }
+
+  @Override
+  public CompletionStage<Void> detach(final String name) {
+    return changes
+        .change(() -> devices.get().beginDetach(name))
+        .thenCompose(entry -> devices.get().giveUp(entry))
+        .thenCompose(done -> shown(null));
+  }
+
+  @Override
+  public CompletionStage<Void> reset(final String name) {
+    return this.<Void>beside(() -> devices.get().reset(name, "an operator asked for it"))
+        .thenCompose(done -> shown(null));
+  }
+
+  @Override
+  public CompletionStage<HealthLog> health(final String name) {
+    return beside(() -> devices.get().ask(name, NvmeDevice::health));
+  }
+
+  @Override
+  public CompletionStage<byte[]> identify(final String name) {
+    return beside(() -> devices.get().ask(name, NvmeDevice::identifyData));
+  }
+
+  @Override
+  public List<NvmeControllerInfo> controllers() {
+    return snapshot;
+  }
+}
