@@ -37,6 +37,7 @@ import picocli.CommandLine.ParseResult;
       UpCommand.class,
       RpcCommand.class,
       StatusCommand.class,
+      NvmeCommand.class,
       ReadCommand.class,
       ExportCommand.class,
       UpgradeCommand.class,

@@ -27,7 +27,8 @@ class MainTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"demo", "bench", "up", "rpc", "status", "read", "export", "version"})
+  @ValueSource(
+      strings = {"demo", "bench", "up", "rpc", "status", "read", "export", "version", "nvme"})
   void shouldExplainEachCommand(final String command) {
     assertEquals(0, run(command, "--help"));
     assertTrue(out.toString().contains("Usage: virtnvme " + command), out.toString());
