@@ -23,6 +23,7 @@ final class ChildJvm {
           "-XX:SharedArchiveFile=",
           "-Xlog:",
           "-Djna.",
+          "-Djava.io.tmpdir=",
           FIRST_COMPILER_ONLY);
 
   private ChildJvm() {}

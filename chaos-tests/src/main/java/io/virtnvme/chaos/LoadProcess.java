@@ -30,11 +30,20 @@ final class LoadProcess implements AutoCloseable {
 
   /** Starts a load on a controller and returns when requests complete. */
   static LoadProcess start(final Pair pair, final String controller, final LoadOptions options) {
+    return start(pair, controller, options, Main.class);
+  }
+
+  /** The same; the main class takes the arguments of {@code virtnvme}. */
+  static LoadProcess start(
+      final Pair pair,
+      final String controller,
+      final LoadOptions options,
+      final Class<?> mainClass) {
     try {
       final LoadProcess load =
           new LoadProcess(
               new ClientProcess(
-                  ChildJvm.command(List.of(ChildJvm.FIRST_COMPILER_ONLY), Main.class, List.of()),
+                  ChildJvm.command(List.of(ChildJvm.FIRST_COMPILER_ONLY), mainClass, List.of()),
                   Map.of(),
                   pair.path(),
                   "load-" + controller,

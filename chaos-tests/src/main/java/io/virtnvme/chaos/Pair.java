@@ -29,7 +29,7 @@ final class Pair implements AutoCloseable {
   /** A standby takes seconds to warm up, and needs the cores for it. */
   private static final long WARM_POLL_NS = TimeUnit.MILLISECONDS.toNanos(30);
 
-  private static final Duration ANSWER_LIMIT = Duration.ofSeconds(30);
+  static final Duration ANSWER_LIMIT = Duration.ofSeconds(30);
   private static final Duration START_LIMIT = Duration.ofSeconds(60);
   private static final Duration STANDBY_LIMIT = Duration.ofSeconds(60);
   private static final long STOP_LIMIT_SECONDS = 30;
@@ -52,7 +52,7 @@ final class Pair implements AutoCloseable {
     this.options = options;
     try {
       // Short: the sockets below it must fit 107 bytes.
-      runDirectory = RunDirectory.of(Files.createTempDirectory(Path.of("/tmp"), "vn-"));
+      runDirectory = RunDirectory.of(Files.createTempDirectory("vn-"));
     } catch (final IOException e) {
       throw new java.io.UncheckedIOException(e);
     }

@@ -14,6 +14,9 @@ import java.util.List;
  * host's {@code /tmp}.
  */
 public final class HostFiles implements AutoCloseable {
+  /** Where a guest has them. */
+  public static final String ROOT = "/host";
+
   private static final Path PROGRAM = Path.of("/usr/lib/qemu/virtiofsd");
   private static final Duration MOUNT_TIMEOUT = Duration.ofSeconds(30);
 
@@ -65,7 +68,7 @@ public final class HostFiles implements AutoCloseable {
 
   /** Before a command that is to run with the host's programs. */
   public static String prefix() {
-    return "chroot /host ";
+    return "chroot " + ROOT + " ";
   }
 
   /** What the server said. */

@@ -21,6 +21,7 @@ final class DeviceGuest implements AutoCloseable {
   static final String SERIAL = "device-1";
   static final long IMAGE_LENGTH = 64L << 20;
 
+  private static final int MEMORY_MIB = 1024;
   private static final Duration LIMIT = Duration.ofSeconds(30);
 
   private final HostFiles files;
@@ -36,6 +37,10 @@ final class DeviceGuest implements AutoCloseable {
   }
 
   static DeviceGuest boot(final Path temp) throws IOException {
+    return boot(temp, MEMORY_MIB);
+  }
+
+  static DeviceGuest boot(final Path temp, final int memoryMib) throws IOException {
     final Path image = temp.resolve("n0");
     try (RandomAccessFile file = new RandomAccessFile(image.toFile(), "rw")) {
       file.setLength(IMAGE_LENGTH);
@@ -46,7 +51,7 @@ final class DeviceGuest implements AutoCloseable {
       final GuestBuilder builder =
           Guest.builder(GuestImages.in(GuestImages.defaultDirectory()), temp.resolve("g"))
               .nvmeDisk(NvmeDisk.emulated(image, SERIAL))
-              .memory(1024)
+              .memory(memoryMib)
               .kernelParameters("intel_iommu=on")
               .arguments("-device", "intel-iommu,intremap=on");
       guest = files.addTo(builder).boot();
@@ -58,6 +63,12 @@ final class DeviceGuest implements AutoCloseable {
       files.close();
       throw e;
     }
+  }
+
+  /** Gives programs that have the host's files a {@code /dev/shm}. */
+  void mountSharedMemory() {
+    run("mkdir -p /dev/shm && mount -t tmpfs tmpfs " + HostFiles.ROOT + "/dev/shm", LIMIT)
+        .orThrow();
   }
 
   Guest guest() {
