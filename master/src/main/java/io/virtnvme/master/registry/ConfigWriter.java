@@ -4,12 +4,14 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.virtnvme.ipc.relay.BdevLimits;
+import io.virtnvme.master.rpc.BdevMigration;
 import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.BdevSpecs;
 import io.virtnvme.master.rpc.BlkControllerSpec;
 import io.virtnvme.master.rpc.ControllerSpecs;
 import io.virtnvme.master.rpc.DirtySpecs;
 import io.virtnvme.master.rpc.LimitSpecs;
+import io.virtnvme.master.rpc.MigrationSpecs;
 import io.virtnvme.master.rpc.NvmfListenerSpec;
 import io.virtnvme.master.rpc.NvmfNamespaceSpec;
 import io.virtnvme.master.rpc.NvmfSpecs;
@@ -68,7 +70,7 @@ public final class ConfigWriter {
     calls.addObject().put("method", method).set("params", params);
   }
 
-  /** The calls that make these bdevs, set their limits, and have changes marked. */
+  /** The calls that make these bdevs, limit them, have changes marked, and say where they are. */
   public static ArrayNode bdevCalls(final List<BdevSpec> bdevs) {
     final ArrayNode calls = JsonNodeFactory.instance.arrayNode();
     for (final BdevSpec bdev : bdevs) {
@@ -80,6 +82,9 @@ public final class ConfigWriter {
       }
       if (bdev.dirtyGrainShift() != 0) {
         addCall(calls, DirtySpecs.START, DirtySpecs.toParams(bdev.name(), bdev.dirtyGrainShift()));
+      }
+      if (bdev.migration().state() != BdevMigration.State.NONE) {
+        addCall(calls, MigrationSpecs.SET, MigrationSpecs.toParams(bdev.name(), bdev.migration()));
       }
     }
     return calls;

@@ -266,6 +266,7 @@ final class Slaves {
           BDEV_RESIZE,
           BDEV_LIMITS,
           BDEV_TRACK,
+          BDEV_HOLD,
           RELAY,
           SESSION_CLOSE,
           NAMESPACES,

@@ -14,7 +14,7 @@ public final class RelayChannel implements AutoCloseable {
    */
   public static final int PROTOCOL_MAJOR = 2;
 
-  public static final int PROTOCOL_MINOR = 4;
+  public static final int PROTOCOL_MINOR = 5;
 
   private final int fd;
   private final FdMessage socket = new FdMessage();

@@ -29,8 +29,9 @@ public enum RelayMessageType {
   /** Master to slave, id = bdev id: new length: block count (long). */
   BDEV_RESIZE(6),
   /**
-   * Slave to master, id = bdev id, answers BDEV_ADD, BDEV_REMOVE, BDEV_RESIZE, BDEV_LIMITS and
-   * BDEV_TRACK (same sequence): errno (int, 0 = ok), text (string), block count (long).
+   * Slave to master, id = bdev id, answers BDEV_ADD, BDEV_REMOVE, BDEV_RESIZE, BDEV_LIMITS,
+   * BDEV_TRACK and BDEV_HOLD (same sequence): errno (int, 0 = ok), text (string), block count
+   * (long).
    */
   BDEV_RESULT(7),
   /**
@@ -118,7 +119,13 @@ public enum RelayMessageType {
    * other than 0, BDEV_RESULT answers it, when every change that began before has ended or will be
    * marked at its end.
    */
-  BDEV_TRACK(25);
+  BDEV_TRACK(25),
+  /**
+   * Master to slave, id = bdev id, since 2.5: a {@link BdevHold}, in effect from now on. With a
+   * sequence other than 0, BDEV_RESULT answers it, when nothing runs any more of those that are
+   * held; ETIME when the hold was over before that.
+   */
+  BDEV_HOLD(26);
 
   private static final RelayMessageType[] BY_CODE = new RelayMessageType[32];
 
