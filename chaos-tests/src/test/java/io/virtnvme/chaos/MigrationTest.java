@@ -25,7 +25,6 @@ import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.zip.CRC32C;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
@@ -79,16 +78,15 @@ class MigrationTest {
     }
   }
 
-  @BeforeEach
-  void start() {
+  private void start(final int standbyCount) {
     destination = pairs.start(PairOptions.ofFirstCompiler().withStandbys(0));
-    source = pairs.start(PairOptions.ofFirstCompiler().withStandbys(1));
+    source = pairs.start(PairOptions.ofFirstCompiler().withStandbys(standbyCount));
     source.createMemDisk("disk", BLOCK_COUNT);
     source.createController("vm", "disk", false);
     destination.createFileDisk("disk", BLOCK_COUNT);
     proxy = pairs.add(new FrameProxy());
     fill();
-    source.activePidWithStandbys(1, 0);
+    source.activePidWithStandbys(standbyCount, 0);
     destination.activePid();
     load =
         pairs.load(
@@ -149,7 +147,7 @@ class MigrationTest {
   private Command migrate(final String... arguments) throws IOException {
     final List<String> all = new ArrayList<>(List.of("--to", proxy.address(), "--json"));
     // A machine that has other work may be slow; what is asked here is not how slow.
-    all.addAll(List.of("--max-blackout", "5000"));
+    all.addAll(List.of("--max-blackout", "2000"));
     all.addAll(List.of(arguments));
     return run("migrate", source, all.toArray(new String[0]));
   }
@@ -208,6 +206,7 @@ class MigrationTest {
 
   @Test
   void shouldMoveADiskInUseWhileItsSlaveIsKilled() throws Exception {
+    start(1);
     final int active = source.activePidWithStandbys(1, 0);
     final Command receiver = receive();
     proxy.stopAt(FrameProxy.CHUNK, Integer.MAX_VALUE);
@@ -218,6 +217,7 @@ class MigrationTest {
     assertEquals(0, migration.end(), migration.text());
     assertEquals(0, receiver.end(), receiver.text());
     final JsonNode result = result(migration);
+    System.out.println("migration: " + result);
     assertTrue(result.path("blackout_ms").asDouble() > 0, migration.text());
     assertEquals(0, result.path("mismatches").asInt(-1));
     assertTrue(
@@ -228,6 +228,7 @@ class MigrationTest {
 
   @Test
   void shouldGoOnWhereAKilledHelperOrReceiverEnded() throws Exception {
+    start(0);
     final Command first = receive();
     proxy.stopAt(FrameProxy.CHUNK, 100);
     final Command killed = migrate();
@@ -268,6 +269,7 @@ class MigrationTest {
     final Command last = migrate();
     assertEquals(0, last.end(), last.text());
     assertEquals(0, second.end(), second.text());
+    System.out.println("migration: " + result(last));
     final long kept = result(last).path("skipped_bytes").asLong();
     assertTrue(kept > (long) (ZERO_BLOCK_COUNT + 500) * BLOCK_BYTES, last.text());
     assertMoved();
@@ -293,13 +295,13 @@ class MigrationTest {
           new Step(FrameProxy.PREPARED, "source-master", "none prepared"),
           new Step(FrameProxy.COMMIT, "helper", "moved prepared"),
           new Step(FrameProxy.COMMIT, "receiver", "moved prepared"),
-          new Step(FrameProxy.COMMIT, "both", "moved prepared"),
           new Step(FrameProxy.COMMIT, "masters", "moved prepared"),
           new Step(FrameProxy.COMMITTED, "helper", "moved owned"),
           new Step(FrameProxy.COMMITTED, "masters", "moved owned"));
 
   @Test
   void shouldBelongToOneEndWhoeverIsKilledAtAnyStep() throws Exception {
+    start(0);
     Command receiver = receive();
     for (final Step step : STEPS) {
       proxy.stopAt(step.frame(), 0);
@@ -360,6 +362,7 @@ class MigrationTest {
   /** What a source may send that is no source of ours, or not of this build. */
   @Test
   void shouldRefuseWhatMakesNoSenseAndTakeTheNextSource() throws Exception {
+    start(0);
     final Command receiver = receive();
     final long length = (long) BLOCK_COUNT * BLOCK_BYTES;
     assertSaid(
