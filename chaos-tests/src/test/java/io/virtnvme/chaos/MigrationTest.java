@@ -217,7 +217,6 @@ class MigrationTest {
     assertEquals(0, migration.end(), migration.text());
     assertEquals(0, receiver.end(), receiver.text());
     final JsonNode result = result(migration);
-    System.out.println("migration: " + result);
     assertTrue(result.path("blackout_ms").asDouble() > 0, migration.text());
     assertEquals(0, result.path("mismatches").asInt(-1));
     assertTrue(
@@ -269,7 +268,6 @@ class MigrationTest {
     final Command last = migrate();
     assertEquals(0, last.end(), last.text());
     assertEquals(0, second.end(), second.text());
-    System.out.println("migration: " + result(last));
     final long kept = result(last).path("skipped_bytes").asLong();
     assertTrue(kept > (long) (ZERO_BLOCK_COUNT + 500) * BLOCK_BYTES, last.text());
     assertMoved();

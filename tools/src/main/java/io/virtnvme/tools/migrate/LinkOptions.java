@@ -83,6 +83,10 @@ public final class LinkOptions {
         spec.commandLine(), option + ": '" + address + "' is not HOST:PORT");
   }
 
+  private static String text(final InetSocketAddress address) {
+    return address.getHostString() + ":" + address.getPort();
+  }
+
   /** Connects, and with TLS makes sure that it is the host that was named. */
   Socket connect(final InetSocketAddress to) throws IOException {
     final Socket plain = new Socket();
@@ -107,7 +111,7 @@ public final class LinkOptions {
       return socket;
     } catch (final IOException e) {
       plain.close();
-      throw new IOException("cannot connect to " + to + ": " + e.getMessage(), e);
+      throw new IOException("cannot connect to " + text(to) + ": " + e.getMessage(), e);
     }
   }
 
@@ -126,7 +130,7 @@ public final class LinkOptions {
       return listener;
     } catch (final IOException e) {
       listener.close();
-      throw new IOException("cannot listen at " + at + ": " + e.getMessage(), e);
+      throw new IOException("cannot listen at " + text(at) + ": " + e.getMessage(), e);
     }
   }
 
