@@ -212,8 +212,11 @@ final class FakeSlave implements AutoCloseable {
   /** Answers BDEV messages with success until something else comes. */
   void answerBdev(final RelayMessageType type, final int errno, final String text) {
     final RelayReader message = expect(type);
-    final long bdevId = message.id();
-    final long sequence = message.sequence();
+    answerBdev(message.id(), message.sequence(), errno, text);
+  }
+
+  /** Answers one that was expected before. */
+  void answerBdev(final long bdevId, final long sequence, final int errno, final String text) {
     channel
         .begin(RelayMessageType.BDEV_RESULT, bdevId, sequence)
         .putInt(errno)

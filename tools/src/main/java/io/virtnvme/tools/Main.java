@@ -8,6 +8,8 @@ import io.virtnvme.tools.chaos.ChaosCommand;
 import io.virtnvme.tools.demo.DemoCommand;
 import io.virtnvme.tools.demo.TrainCommand;
 import io.virtnvme.tools.load.LoadCommand;
+import io.virtnvme.tools.migrate.MigrateCommand;
+import io.virtnvme.tools.migrate.ReceiveCommand;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.UncheckedIOException;
@@ -40,6 +42,8 @@ import picocli.CommandLine.ParseResult;
       NvmeCommand.class,
       ReadCommand.class,
       ExportCommand.class,
+      MigrateCommand.class,
+      ReceiveCommand.class,
       UpgradeCommand.class,
       VersionCommand.class,
       HelpCommand.class,

@@ -11,10 +11,10 @@ import java.util.concurrent.TimeUnit;
  * Reads a range of a volume in order, with several requests in flight: chunk number n has buffer n
  * modulo their count. One thread.
  */
-final class VolumeReader {
+public final class VolumeReader {
   /** Hears of chunks, in the order of the volume. */
   @FunctionalInterface
-  interface ChunkSink {
+  public interface ChunkSink {
     /**
      * A chunk was read, or cannot be.
      *
@@ -42,7 +42,7 @@ final class VolumeReader {
    * @param chunkBytes a multiple of the block length
    * @param timeoutNs longest time without a completion
    */
-  VolumeReader(
+  public VolumeReader(
       final QpairClient client, final int depth, final int chunkBytes, final long timeoutNs) {
     this.client = client;
     this.depth = depth;
@@ -57,7 +57,7 @@ final class VolumeReader {
    *
    * @throws QpairException when the pair is gone, or nothing completes in time
    */
-  void read(final long begin, final long end, final ChunkSink sink) throws IOException {
+  public void read(final long begin, final long end, final ChunkSink sink) throws IOException {
     long submitted = begin;
     long taken = begin;
     int submitSlot = 0;

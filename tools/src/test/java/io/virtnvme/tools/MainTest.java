@@ -28,7 +28,10 @@ class MainTest {
 
   @ParameterizedTest
   @ValueSource(
-      strings = {"demo", "bench", "up", "rpc", "status", "read", "export", "version", "nvme"})
+      strings = {
+        "demo", "bench", "up", "rpc", "status", "read", "export", "migrate", "receive", "nvme",
+        "version"
+      })
   void shouldExplainEachCommand(final String command) {
     assertEquals(0, run(command, "--help"));
     assertTrue(out.toString().contains("Usage: virtnvme " + command), out.toString());
@@ -57,6 +60,14 @@ class MainTest {
     assertEquals(2, run("rpc"));
     assertEquals(2, run("export", "backup"));
     assertEquals(2, run("demo", "--front-end", "qpair"));
+    assertEquals(2, run("migrate", "--disk", "d", "--to", "h:1"));
+    assertEquals(2, run("migrate", "--disk", "d", "--to", "h", "--insecure"));
+    assertEquals(2, run("migrate", "--disk", "d", "--to", "h:0", "--insecure"));
+    assertEquals(
+        2, run("migrate", "--disk", "d", "--to", "h:1", "--insecure", "--tls-keystore", "k"));
+    assertEquals(
+        2, run("migrate", "--disk", "d", "--to", "h:1", "--insecure", "--max-blackout", "0"));
+    assertEquals(2, run("receive", "--disk", "d", "--listen", "h:99999", "--insecure"));
     assertEquals(2, run("read"));
     assertEquals(2, run("read", "backup", "--offset", "-1"));
     assertEquals(2, run("read", "backup", "--chunk", "5000"));

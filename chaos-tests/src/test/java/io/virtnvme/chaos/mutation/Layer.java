@@ -56,8 +56,9 @@ enum Layer {
           "ReactorTest");
   private static final List<String> QPAIRS = List.of("QpairAgentTest");
   private static final List<String> MARKS = List.of("DirtyInterleavingTest", "DirtyMarksTest");
+  private static final List<String> HOLDS = List.of("RateLimitsTest", "HeldDiskTest");
   private static final List<String> MASTER =
-      List.of("ReplyRecoveryTest", "RelayTest", "MasterTakeoverTest");
+      List.of("ReplyRecoveryTest", "RelayTest", "MasterTakeoverTest", "MasterHoldTest");
   private static final List<String> DEVICES =
       List.of("NvmeControllerTest", "BadDeviceTest", "RepairTableTest", "DeviceRepairTest");
   private static final List<String> SEGMENTS = List.of("SegmentTest");
@@ -134,10 +135,12 @@ enum Layer {
       return List.of(MARKS);
     }
     if (file.contains("/slave/bdev/")) {
-      return List.of(MARKS, SESSIONS);
+      return List.of(MARKS, HOLDS, SESSIONS);
     }
     if (file.startsWith("slave/")) {
-      return file.contains("/slave/reactor/") ? List.of(SESSIONS, CONTROLLERS) : List.of(SESSIONS);
+      return file.contains("/slave/reactor/")
+          ? List.of(HOLDS, SESSIONS, CONTROLLERS)
+          : List.of(SESSIONS);
     }
     return file.contains("/ipc/sys/") ? List.of(SYSTEM) : List.of(SEGMENTS, SESSIONS, MASTER);
   }

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.virtnvme.ipc.relay.BdevLimits;
 import io.virtnvme.master.rpc.BdevKind;
+import io.virtnvme.master.rpc.BdevMigration;
 import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.BdevSpecs;
 import io.virtnvme.master.rpc.BlkControllerSpec;
@@ -13,6 +14,7 @@ import io.virtnvme.master.rpc.DirtySpecs;
 import io.virtnvme.master.rpc.LimitSpecs;
 import io.virtnvme.master.rpc.NvmeControllerSpec;
 import io.virtnvme.master.rpc.NvmeSpecs;
+import io.virtnvme.master.rpc.MigrationSpecs;
 import io.virtnvme.master.rpc.NvmfListenerSpec;
 import io.virtnvme.master.rpc.NvmfNamespaceSpec;
 import io.virtnvme.master.rpc.NvmfSpecs;
@@ -94,8 +96,8 @@ public final class ConfigWriter {
   }
 
   /**
-   * The calls that make these bdevs, set their limits, and have changes marked; those of NVMe
-   * controllers are there when their controller is.
+   * The calls that make these bdevs, limit them, have changes marked, and say where they are; those
+   * of NVMe controllers are there when their controller is.
    */
   public static ArrayNode bdevCalls(final List<BdevSpec> bdevs) {
     final ArrayNode calls = JsonNodeFactory.instance.arrayNode();
@@ -108,6 +110,9 @@ public final class ConfigWriter {
       }
       if (bdev.dirtyGrainShift() != 0) {
         addCall(calls, DirtySpecs.START, DirtySpecs.toParams(bdev.name(), bdev.dirtyGrainShift()));
+      }
+      if (bdev.migration().state() != BdevMigration.State.NONE) {
+        addCall(calls, MigrationSpecs.SET, MigrationSpecs.toParams(bdev.name(), bdev.migration()));
       }
     }
     return calls;

@@ -11,6 +11,7 @@ import io.virtnvme.master.rpc.DirtySpecs;
 import io.virtnvme.master.rpc.LimitSpecs;
 import io.virtnvme.master.rpc.NvmeControllerSpec;
 import io.virtnvme.master.rpc.NvmeSpecs;
+import io.virtnvme.master.rpc.MigrationSpecs;
 import io.virtnvme.master.rpc.NvmfState;
 import io.virtnvme.master.rpc.RpcException;
 import io.virtnvme.master.rpc.RpcParams;
@@ -113,6 +114,8 @@ public final class DesiredState {
       track(checked, DirtySpecs.grainShift(checked));
     } else if (method.equals(DirtySpecs.STOP)) {
       track(RpcParams.of(method, params, DirtySpecs.STOP_PARAMETERS), 0);
+    } else if (method.equals(MigrationSpecs.SET)) {
+      migrate(RpcParams.of(method, params, MigrationSpecs.SET_PARAMETERS));
     } else if (method.equals(ControllerSpecs.CREATE_METHOD)) {
       final BlkControllerSpec controller =
           ControllerSpecs.parse(RpcParams.of(method, params, ControllerSpecs.PARAMETERS));
@@ -177,6 +180,11 @@ public final class DesiredState {
   private void track(final RpcParams params, final int grainShift) {
     final BdevSpec bdev = bdevOf(params);
     bdevs.put(bdev.name(), bdev.withDirtyGrainShift(grainShift));
+  }
+
+  private void migrate(final RpcParams params) {
+    final BdevSpec bdev = bdevOf(params);
+    bdevs.put(bdev.name(), bdev.withMigration(MigrationSpecs.parse(params)));
   }
 
   private static <T> void addNew(

@@ -16,6 +16,7 @@ import java.util.UUID;
  * @param readOnly whether writes are refused
  * @param limits how much of it guests may use
  * @param dirtyGrainShift changes are marked with a bit for 1 &lt;&lt; this, bytes; 0: not at all
+ * @param migration where it stands between two hosts
  */
 public record BdevSpec(
     String name,
@@ -26,7 +27,8 @@ public record BdevSpec(
     String filename,
     boolean readOnly,
     BdevLimits limits,
-    int dirtyGrainShift) {
+    int dirtyGrainShift,
+    BdevMigration migration) {
   /** One without limits, whose changes are not marked. */
   public BdevSpec(
       final String name,
@@ -36,7 +38,17 @@ public record BdevSpec(
       final long numBlocks,
       final String filename,
       final boolean readOnly) {
-    this(name, method, uuid, blockSize, numBlocks, filename, readOnly, BdevLimits.NONE, 0);
+    this(
+        name,
+        method,
+        uuid,
+        blockSize,
+        numBlocks,
+        filename,
+        readOnly,
+        BdevLimits.NONE,
+        0,
+        BdevMigration.NONE);
   }
 
   /** What holds the data. */
@@ -46,19 +58,39 @@ public record BdevSpec(
 
   /** The same bdev with another length. */
   public BdevSpec withNumBlocks(final long newNumBlocks) {
-    return new BdevSpec(
-        name, method, uuid, blockSize, newNumBlocks, filename, readOnly, limits, dirtyGrainShift);
+    return with(newNumBlocks, limits, dirtyGrainShift, migration);
   }
 
   /** The same bdev with other limits. */
   public BdevSpec withLimits(final BdevLimits newLimits) {
-    return new BdevSpec(
-        name, method, uuid, blockSize, numBlocks, filename, readOnly, newLimits, dirtyGrainShift);
+    return with(numBlocks, newLimits, dirtyGrainShift, migration);
   }
 
   /** The same bdev, its changes marked in another way. */
   public BdevSpec withDirtyGrainShift(final int newShift) {
+    return with(numBlocks, limits, newShift, migration);
+  }
+
+  /** The same bdev, standing elsewhere between two hosts. */
+  public BdevSpec withMigration(final BdevMigration newMigration) {
+    return with(numBlocks, limits, dirtyGrainShift, newMigration);
+  }
+
+  private BdevSpec with(
+      final long newNumBlocks,
+      final BdevLimits newLimits,
+      final int newShift,
+      final BdevMigration newMigration) {
     return new BdevSpec(
-        name, method, uuid, blockSize, numBlocks, filename, readOnly, limits, newShift);
+        name,
+        method,
+        uuid,
+        blockSize,
+        newNumBlocks,
+        filename,
+        readOnly,
+        newLimits,
+        newShift,
+        newMigration);
   }
 }

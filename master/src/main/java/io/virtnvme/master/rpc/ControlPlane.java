@@ -65,6 +65,34 @@ public interface ControlPlane {
   /** Marks them no more. Fails with ENODEV when there is no such bdev, ENOENT when it is off. */
   CompletionStage<Void> stopDirtyTracking(String name);
 
+  /**
+   * Has everybody wait who may change a bdev: guests, and secondaries that may write. Answers when
+   * none of their requests runs any more. The hold ends by itself after the time, whoever has died
+   * by then. Fails with ENODEV, EBUSY when there is a hold already or the bdev belongs to another
+   * host, ENOTSUP when it cannot be held alone, ETIMEDOUT when requests ran for longer than the
+   * time, EAGAIN when its slave died meanwhile.
+   *
+   * @param limitMs 1 to 10000
+   * @return the number of the hold
+   */
+  CompletionStage<Long> holdBdev(String name, int limitMs);
+
+  /** Ends a hold. Fails with ENODEV, ENOENT when it has ended. */
+  CompletionStage<Void> releaseBdev(String name, long hold);
+
+  /**
+   * Says where a bdev stands between two hosts; the same again is no error. In effect when this
+   * answers, except that the guests of a bdev that is {@code OWNED} wait on: see {@link #serve}.
+   * Fails as {@link #holdBdev} does, with EBUSY when the bdev is in a state that has to be cleared
+   * first, ETIMEDOUT when the hold has ended.
+   *
+   * @param hold what keeps the bdev as it was copied, while it becomes {@code MOVED}; 0: no matter
+   */
+  CompletionStage<Void> setMigration(String name, BdevMigration migration, long hold);
+
+  /** Lets guests use a bdev that is {@code OWNED}, which is on record by now. */
+  CompletionStage<Void> serve(String name);
+
   /** All bdevs in the order of their creation. */
   List<BdevInfo> bdevs();
 

@@ -9,6 +9,7 @@ final class Errno {
     return switch (code) {
       case RpcException.ENOENT -> "No such file or directory";
       case RpcException.EIO -> "Input/output error";
+      case RpcException.EAGAIN -> "Resource temporarily unavailable";
       case RpcException.ENOMEM -> "Cannot allocate memory";
       case RpcException.EACCES -> "Permission denied";
       case RpcException.EBUSY -> "Device or resource busy";

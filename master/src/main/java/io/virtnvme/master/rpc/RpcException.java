@@ -26,6 +26,7 @@ public final class RpcException extends RuntimeException {
 
   public static final int ENOENT = -2;
   public static final int EIO = -5;
+  public static final int EAGAIN = -11;
   public static final int ENOMEM = -12;
   public static final int EACCES = -13;
   public static final int EBUSY = -16;

@@ -1,6 +1,7 @@
 package io.virtnvme.master.supervisor;
 
 import io.virtnvme.ipc.relay.BdevDescription;
+import io.virtnvme.ipc.relay.BdevHold;
 import io.virtnvme.ipc.segment.SessionSegment.QueueCounter;
 import io.virtnvme.master.relay.FrontEndSession;
 import io.virtnvme.master.rpc.BdevKind;
@@ -22,6 +23,12 @@ final class BdevEntry {
   private int seat;
   private String problem = "";
 
+  /** Whose requests wait, as slaves are told. */
+  private BdevHold hold = BdevHold.NONE;
+
+  /** Number of the hold that ends by itself; 0 when there is none. */
+  private long holdId;
+
   /** Counters of the sessions that are over. */
   private final Map<QueueCounter, Long> ended = new EnumMap<>(QueueCounter.class);
 
@@ -30,6 +37,7 @@ final class BdevEntry {
     this.spec = spec;
     this.description = description;
     this.seat = seat;
+    this.hold = spec.migration().hold();
   }
 
   /** The number by which slaves know a bdev: the same after every restart of the master. */
@@ -117,6 +125,21 @@ final class BdevEntry {
 
   void problem(final String newProblem) {
     problem = newProblem;
+  }
+
+  BdevHold hold() {
+    return hold;
+  }
+
+  /** Number of the hold that ends by itself, 0 when there is none. */
+  long holdId() {
+    return holdId;
+  }
+
+  /** Another hold; slaves are the caller's. */
+  void hold(final BdevHold newHold, final long newId) {
+    hold = newHold;
+    holdId = newId;
   }
 
   /** False when not even its length is known: no slave is told of it. */

@@ -1,6 +1,7 @@
 package io.virtnvme.master.supervisor;
 
 import io.virtnvme.ipc.relay.BdevDescription;
+import io.virtnvme.ipc.relay.BdevHold;
 import io.virtnvme.ipc.relay.BdevLimits;
 import io.virtnvme.ipc.relay.RelayMessageType;
 import io.virtnvme.ipc.relay.RelayWriter;
@@ -32,7 +33,7 @@ import org.slf4j.LoggerFactory;
 final class Bdevs {
   private static final Logger LOG = LoggerFactory.getLogger(Bdevs.class);
   private static final int NAME_BYTES_MAX = 200;
-  private static final Answer NO_OWNER = new Answer(0, "", 0);
+  private static final Answer NO_OWNER = new Answer(0, "nobody to ask", 0);
 
   /** What a slave answered about a bdev. */
   private record Answer(int errno, String text, long blockCount) {}
@@ -295,6 +296,8 @@ final class Bdevs {
     final BdevEntry held = bdev(BdevEntry.id(spec.uuid()));
     if (held != null) {
       held.spec(spec);
+      held.hold(spec.migration().hold(), 0);
+      tellHold(held);
       // The dead master may have told limits that it could not record any more.
       tellAll(held, RelayMessageType.BDEV_LIMITS, spec.limits()::write);
       final BdevDescription now = held.description();
@@ -413,6 +416,41 @@ final class Bdevs {
     if (entry.spec().dirtyGrainShift() != 0) {
       tell(slave, entry.id(), RelayMessageType.BDEV_TRACK, 0, writer -> writer.putInt(1));
     }
+    if (!entry.hold().equals(BdevHold.NONE)) {
+      tell(slave, entry.id(), RelayMessageType.BDEV_HOLD, 0, entry.hold()::write);
+    }
+  }
+
+  /** Tells who waits now. */
+  void tellHold(final BdevEntry entry) {
+    tellAll(entry, RelayMessageType.BDEV_HOLD, entry.hold()::write);
+  }
+
+  /**
+   * Tells who waits, and ends when nothing of those runs any more. The owner is asked last: what
+   * its predecessor left to it is among what it waits for.
+   */
+  CompletableFuture<Void> hold(final BdevEntry entry, final BdevHold hold) {
+    return askAll(entry, RelayMessageType.BDEV_HOLD, hold::write)
+        .thenCompose(
+            answer ->
+                answer.errno() != 0
+                    ? CompletableFuture.completedFuture(answer)
+                    : askOwner(entry, RelayMessageType.BDEV_HOLD, hold::write))
+        .thenApply(
+            answer -> {
+              if (answer.equals(NO_OWNER)) {
+                throw new RpcException(
+                    RpcException.EAGAIN,
+                    "bdev " + entry.name() + " has lost its slave just now; try again");
+              }
+              if (answer.errno() != 0) {
+                throw new RpcException(
+                    answer.errno() == Errno.ETIME ? RpcException.ETIMEDOUT : -answer.errno(),
+                    "bdev " + entry.name() + " cannot be held: " + answer.text());
+              }
+              return null;
+            });
   }
 
   /** A slave of a dead master has a bdev open. */

@@ -4,6 +4,7 @@ import io.virtnvme.ipc.relay.BdevLimits;
 import io.virtnvme.master.relay.FrontEndSession;
 import io.virtnvme.master.rpc.BdevInfo;
 import io.virtnvme.master.rpc.BdevKind;
+import io.virtnvme.master.rpc.BdevMigration;
 import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.BlkControllerSpec;
 import io.virtnvme.master.rpc.ControlPlane;
@@ -185,6 +186,60 @@ public final class ConductorControlPlane implements ControlPlane {
                 RpcException.ENOENT, "changes of bdev " + name + " are not marked");
           }
           return supervisor.bdevs().untrack(entry);
+        });
+  }
+
+  @Override
+  public CompletionStage<Long> holdBdev(final String name, final int limitMs) {
+    return change(
+        () -> {
+          final BdevEntry entry = supervisor.bdevs().require(name, null);
+          requireAlone(name);
+          return supervisor.holds().hold(entry, limitMs);
+        });
+  }
+
+  /** Commands of a queue keep their order, so those for other namespaces would wait as well. */
+  private void requireAlone(final String bdevName) {
+    if (supervisor.subsystems().isAmongOthers(bdevName)) {
+      throw new RpcException(
+          RpcException.ENOTSUP,
+          "bdev "
+              + bdevName
+              + " is one of several namespaces of "
+              + supervisor.subsystems().userOf(bdevName)
+              + ", and guests would have to wait for all of them");
+    }
+  }
+
+  @Override
+  public CompletionStage<Void> releaseBdev(final String name, final long hold) {
+    return change(
+        () -> {
+          supervisor.holds().release(supervisor.bdevs().require(name, null), hold);
+          return CompletableFuture.completedFuture(null);
+        });
+  }
+
+  @Override
+  public CompletionStage<Void> setMigration(
+      final String name, final BdevMigration migration, final long hold) {
+    return change(
+        () -> {
+          final BdevEntry entry = supervisor.bdevs().require(name, null);
+          if (migration.state() != BdevMigration.State.NONE) {
+            requireAlone(name);
+          }
+          return supervisor.holds().migrate(entry, migration, hold);
+        });
+  }
+
+  @Override
+  public CompletionStage<Void> serve(final String name) {
+    return change(
+        () -> {
+          supervisor.holds().serve(supervisor.bdevs().require(name, null));
+          return CompletableFuture.completedFuture(null);
         });
   }
 

@@ -270,6 +270,7 @@ final class Slaves {
           BDEV_LIMITS,
           BDEV_TRACK,
           BDEV_CYCLE,
+          BDEV_HOLD,
           DEVICE_ATTACH,
           DEVICE_DETACH,
           RELAY,

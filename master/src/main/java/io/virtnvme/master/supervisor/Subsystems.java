@@ -136,6 +136,12 @@ final class Subsystems {
     return null;
   }
 
+  /** Whether a bdev is a namespace of a subsystem that has others. */
+  boolean isAmongOthers(final String bdevName) {
+    final String user = userOf(bdevName);
+    return user != null && byNqn.get(user).namespaces().size() > 1;
+  }
+
   CompletableFuture<NvmfNamespaceSpec> addNamespace(
       final String nqn, final NvmfNamespaceSpec asked) {
     final Subsystem subsystem = require(nqn);

@@ -43,6 +43,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
   private final Slaves slaves;
   private final Seats seats;
   private final Bdevs bdevs;
+  private final Holds holds;
   private final Sharing sharing;
   private final Relay relay;
   private final Controllers controllers;
@@ -82,6 +83,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
     slaves = new Slaves(config, loop, counters, this);
     seats = new Seats(config, loop, counters, slaves, this);
     bdevs = new Bdevs(config, loop, counters, fileThread, slaves, seats);
+    holds = new Holds(bdevs, loop);
     sharing = new Sharing(slaves, seats, bdevs, counters);
     relay = new Relay(loop, config.segments(), counters, sharing);
     sharing.relay(relay);
@@ -213,6 +215,10 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
 
   Bdevs bdevs() {
     return bdevs;
+  }
+
+  Holds holds() {
+    return holds;
   }
 
   Controllers controllers() {

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.virtnvme.ipc.relay.BdevLimits;
+import io.virtnvme.master.rpc.BdevMigration;
 import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.BlkControllerSpec;
 import io.virtnvme.master.rpc.JsonText;
@@ -16,6 +17,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.time.LocalDate;
 import java.util.List;
+import java.util.UUID;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.Stream;
@@ -25,6 +27,8 @@ import org.junit.jupiter.api.io.TempDir;
 
 @Timeout(60)
 final class RegistryTest {
+  private static final BdevMigration MOVED =
+      new BdevMigration(BdevMigration.State.MOVED, new UUID(1, 2), "h:1");
   private static final long DAY_MS = Duration.ofDays(1).toMillis();
 
   @TempDir Path directory;
@@ -86,7 +90,7 @@ final class RegistryTest {
   }
 
   @Test
-  void shouldGiveBackLimitsAndDirtyTrackingAlsoFromACheckpoint() {
+  void shouldGiveBackLimitsMarksAndMigrationsAlsoFromACheckpoint() {
     try (Registry registry = open()) {
       createNull(registry, "a");
       append(
@@ -94,6 +98,12 @@ final class RegistryTest {
           "bdev_set_qos_limit",
           "{\"name\":\"a\",\"rw_ios_per_sec\":5,\"w_mbytes_per_sec\":7}");
       append(registry, "virtnvme_start_dirty_tracking", "{\"name\":\"a\",\"grain_kib\":4}");
+      append(
+          registry,
+          "virtnvme_bdev_set_migration",
+          "{\"name\":\"a\",\"state\":\"moved\",\"source\":\""
+              + MOVED.source()
+              + "\",\"peer\":\"h:1\"}");
       nowMs.addAndGet(DAY_MS);
       createNull(registry, "b");
     }
@@ -103,6 +113,9 @@ final class RegistryTest {
           List.of(new BdevLimits(5, 0, 0, 7), BdevLimits.NONE),
           state.bdevs().stream().map(BdevSpec::limits).toList());
       assertEquals(List.of(12, 0), state.bdevs().stream().map(BdevSpec::dirtyGrainShift).toList());
+      assertEquals(
+          List.of(MOVED, BdevMigration.NONE),
+          state.bdevs().stream().map(BdevSpec::migration).toList());
       assertEquals(0, registry.counters().get("registry_entries_skipped"));
     }
   }

@@ -79,6 +79,20 @@ public final class RateGate {
     }
 
     /**
+     * Whether a hold of the disk is not for this ring, a secondary's. There is nobody to take turns
+     * with then, and whoever held the disk waits for the ring: so limits are not for it either.
+     *
+     * @param readOnly it changes nothing
+     */
+    public boolean passesHold(final boolean readOnly) {
+      return switch (limits.heldAtMost()) {
+        case NOBODY -> false;
+        case GUESTS -> true;
+        case WRITERS -> readOnly;
+      };
+    }
+
+    /**
      * Whether the ring, which has a request, may take it now; else it stands in the line from now
      * on.
      *

@@ -1,5 +1,6 @@
 package io.virtnvme.slave.bdev;
 
+import io.virtnvme.ipc.relay.BdevHold;
 import io.virtnvme.ipc.relay.BdevLimits;
 import java.util.Arrays;
 import java.util.IdentityHashMap;
@@ -13,6 +14,9 @@ import java.util.concurrent.atomic.AtomicLongArray;
  * and moves it on by what it costs at the limit's rate. Thus a request larger than what is left
  * begins nevertheless, and those behind it wait the longer; nothing has to be filled up by a timer.
  * What was not used is kept for {@link #BURST_NS} only.
+ *
+ * <p>A {@link BdevHold} is one more due time, which no request moves: so it ends by itself, also
+ * when nobody is left who could end it.
  */
 public final class RateLimits {
   /** Limits of a disk that cannot have any. */
@@ -28,7 +32,8 @@ public final class RateLimits {
   private static final int RW_BYTES = 1;
   private static final int READ_BYTES = 2;
   private static final int WRITE_BYTES = 3;
-  private static final int LIMIT_COUNT = 4;
+  private static final int HOLD = 4;
+  private static final int LIMIT_COUNT = 5;
 
   /** By limit: units per second, 0 for none. Replaced, never changed. */
   private volatile long[] perSecond = new long[LIMIT_COUNT];
@@ -37,11 +42,16 @@ public final class RateLimits {
   private final AtomicLongArray dueNs = new AtomicLongArray(LIMIT_COUNT);
 
   private volatile boolean isOn;
+
+  /** Whom {@link #HOLD} holds back. */
+  private volatile BdevHold.Who held = BdevHold.Who.NOBODY;
+
   private final IdentityHashMap<Object, RateGate> gates = new IdentityHashMap<>();
 
   /** Nothing is limited. */
   public RateLimits() {
     forgive();
+    dueNs.set(HOLD, Long.MIN_VALUE);
   }
 
   /** Takes over other limits, from now on; nobody has to wait for what was used before. */
@@ -54,13 +64,47 @@ public final class RateLimits {
     rates[RW_BYTES] = limits.readWriteMib() << MIB_SHIFT;
     rates[READ_BYTES] = limits.readMib() << MIB_SHIFT;
     rates[WRITE_BYTES] = limits.writeMib() << MIB_SHIFT;
-    perSecond = rates;
+    rates[HOLD] = perSecond[HOLD];
+    use(rates);
     forgive();
+  }
+
+  private void use(final long[] rates) {
+    perSecond = rates;
     isOn = Arrays.stream(rates).anyMatch(rate -> rate != 0);
   }
 
+  /**
+   * Has new requests wait, or not any more. What runs already goes on; every reactor knows of it in
+   * its next duty cycle. Control thread.
+   */
+  public void hold(final BdevHold hold) {
+    if (this == OFF) {
+      throw new IllegalStateException("this disk cannot be held: " + hold);
+    }
+    final boolean on = hold.who() != BdevHold.Who.NOBODY;
+    dueNs.set(HOLD, on ? hold.untilNs() : Long.MIN_VALUE);
+    held = hold.who();
+    final long[] rates = perSecond.clone();
+    rates[HOLD] = on ? 1 : 0;
+    use(rates);
+  }
+
+  /** Whose requests wait now; what {@link #dueNs} says is not for others. Any thread. */
+  public BdevHold.Who held() {
+    final long untilNs = dueNs.get(HOLD);
+    return untilNs == BdevHold.UNLIMITED || untilNs > System.nanoTime()
+        ? held
+        : BdevHold.Who.NOBODY;
+  }
+
+  /** Whom a hold means, whether or not it has ended. Data path. */
+  BdevHold.Who heldAtMost() {
+    return held;
+  }
+
   private void forgive() {
-    for (int i = 0; i < LIMIT_COUNT; i++) {
+    for (int i = 0; i < HOLD; i++) {
       dueNs.set(i, Long.MIN_VALUE);
     }
   }

@@ -1,6 +1,7 @@
 package io.virtnvme.slave.control;
 
 import io.virtnvme.ipc.relay.BdevDescription;
+import io.virtnvme.ipc.relay.BdevHold;
 import io.virtnvme.ipc.relay.BdevLimits;
 import io.virtnvme.ipc.relay.Build;
 import io.virtnvme.ipc.relay.RelayChannel;
@@ -242,6 +243,7 @@ public final class SlaveControl implements ReactorEvents {
       case BDEV_CYCLE -> onBdevCycle(message.id(), message.sequence());
       case DEVICE_ATTACH -> onDeviceAttach(message);
       case DEVICE_DETACH -> onDeviceDetach(message.getString(), message.sequence());
+      case BDEV_HOLD -> onBdevHold(message);
       case SESSION -> sessions.onSession(message);
       case RELAY -> sessions.onRelay(message);
       case SESSION_CLOSE -> sessions.onClose(message.id());
@@ -479,6 +481,33 @@ public final class SlaveControl implements ReactorEvents {
           devices.detach(name);
           sendBdevResult(0, sequence, 0, "", 0);
         });
+  }
+
+  private void onBdevHold(final RelayReader message) {
+    final BdevHold hold = BdevHold.read(message);
+    final long id = message.id();
+    final long sequence = message.sequence();
+    final Volumes.Volume volume = volumes.get(id);
+    if (volume == null) {
+      sendBdevResult(id, sequence, Errno.ENODEV, "no such bdev here", 0);
+      return;
+    }
+    volume.bdev().limits().hold(hold);
+    final Runnable whenIdle =
+        () -> {
+          final boolean isLate = volume.bdev().limits().held() != hold.who();
+          if (sequence != 0) {
+            final String text = isLate ? "requests ran for longer than that" : "";
+            sendBdevResult(id, sequence, isLate ? Errno.ETIME : 0, text, 0);
+          }
+        };
+    final Seat seat = seats.get(volume.seat());
+    if (seat == null) {
+      whenIdle.run();
+    } else {
+      // In any case: it also wakes reactors for what may begin again.
+      seat.awaitHeld(volume.bdev(), hold.who(), whenIdle);
+    }
   }
 
   private void sendBdevResult(

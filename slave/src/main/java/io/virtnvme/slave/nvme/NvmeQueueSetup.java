@@ -1,5 +1,7 @@
 package io.virtnvme.slave.nvme;
 
+import io.virtnvme.ipc.relay.BdevHold;
+import io.virtnvme.slave.bdev.Bdev;
 import io.virtnvme.slave.bdev.ReactorIo;
 import io.virtnvme.slave.ring.RingAgent;
 import io.virtnvme.slave.ring.RingSetup;
@@ -75,6 +77,13 @@ public record NvmeQueueSetup(
       }
     }
     return true;
+  }
+
+  @Override
+  public boolean isHeld(final Bdev bdev, final BdevHold.Who who) {
+    return completion.queueId() != 0
+        && who != BdevHold.Who.NOBODY
+        && volumes.stream().anyMatch(volume -> volume.bdev() == bdev);
   }
 
   @Override

@@ -166,7 +166,7 @@ final class QpairAgent implements RingAgent {
   public int poll(final long pollNs, final int limit) {
     nowNs = pollNs;
     budget.begin();
-    isLimited = rate.isLimited();
+    isLimited = rate.isLimited() && !rate.passesHold(setup.readOnly());
     int moved = 0;
     if (deferred.count() > 0) {
       moved = runDeferred();

@@ -1,6 +1,7 @@
 package io.virtnvme.slave.qpair;
 
 import io.virtnvme.ipc.qpair.QpairSegment;
+import io.virtnvme.ipc.relay.BdevHold;
 import io.virtnvme.ipc.segment.SessionSegment;
 import io.virtnvme.ipc.sys.Pages;
 import io.virtnvme.slave.bdev.Bdev;
@@ -47,6 +48,11 @@ public record QpairSetup(
   @Override
   public boolean tryFence() {
     return bdev.tryFence();
+  }
+
+  @Override
+  public boolean isHeld(final Bdev of, final BdevHold.Who who) {
+    return of == bdev && who == BdevHold.Who.WRITERS && !readOnly;
   }
 
   @Override

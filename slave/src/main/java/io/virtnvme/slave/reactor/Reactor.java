@@ -6,13 +6,16 @@ import static io.virtnvme.ipc.segment.SeatSegment.LONGEST_CYCLE_NS_OFFSET;
 import static io.virtnvme.ipc.segment.SeatSegment.QUEUE_FAULTS_OFFSET;
 
 import io.virtnvme.ipc.memory.Mem;
+import io.virtnvme.ipc.relay.BdevHold;
 import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.ipc.sys.SysException;
+import io.virtnvme.slave.bdev.Bdev;
 import io.virtnvme.slave.bdev.ReactorIo;
 import io.virtnvme.slave.ring.RingSetup;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.BooleanSupplier;
 import java.util.function.IntConsumer;
 import org.agrona.concurrent.ManyToOneConcurrentLinkedQueue;
 
@@ -40,12 +43,12 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
   private final RingTable rings = new RingTable();
   private final PollOrder order;
   private final KickWait kicks;
-  private final List<MemoryUpdate> memoryUpdates = new ArrayList<>();
+  private final List<Await> awaits = new ArrayList<>();
 
   // What a cycle asks first are fields, not calls into collections that all of the JVM shares:
   // their code is replaced when somebody else uses them in a new way.
   private volatile boolean commandsWait;
-  private int memoryUpdateCount;
+  private int awaitCount;
   private boolean settling;
   private int fencedCount;
   private int endingCount;
@@ -58,7 +61,8 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
   private long replayNs;
   private long fencePassedNs;
 
-  private record MemoryUpdate(long sessionId, Runnable whenDone) {}
+  /** What is asked at the end of each duty cycle, and done once it is so. */
+  private record Await(BooleanSupplier isOver, Runnable whenDone) {}
 
   /**
    * Made on the control thread; {@code seatBlock} is the reactor's block of its seat segment.
@@ -124,8 +128,8 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     if (endingCount > 0) {
       workCount += endRings();
     }
-    if (memoryUpdateCount > 0) {
-      workCount += endMemoryUpdates();
+    if (awaitCount > 0) {
+      workCount += endAwaits();
     }
     return workCount;
   }
@@ -404,18 +408,34 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
    */
   void updateMemory(final long sessionId, final Runnable change, final Runnable whenDone) {
     change.run();
-    memoryUpdates.add(new MemoryUpdate(sessionId, whenDone));
-    memoryUpdateCount++;
+    await(() -> !rings.usesPreviousMemory(sessionId), whenDone);
   }
 
-  private int endMemoryUpdates() {
+  /**
+   * Runs something on this thread at the end of the first duty cycle in which a condition holds,
+   * this one included. Reactor thread.
+   */
+  void await(final BooleanSupplier isOver, final Runnable whenDone) {
+    awaits.add(new Await(isOver, whenDone));
+    awaitCount++;
+  }
+
+  /**
+   * Runs something on this thread when no request runs here any more of those for whom a disk is
+   * held, or when the hold is over. Reactor thread.
+   */
+  void awaitHeld(final Bdev bdev, final BdevHold.Who who, final Runnable whenIdle) {
+    await(() -> !rings.runsHeld(bdev, who) || bdev.limits().held() != who, whenIdle);
+  }
+
+  private int endAwaits() {
     int ended = 0;
-    for (int i = memoryUpdates.size() - 1; i >= 0; i--) {
-      final MemoryUpdate update = memoryUpdates.get(i);
-      if (!rings.usesPreviousMemory(update.sessionId())) {
-        memoryUpdates.remove(i);
-        memoryUpdateCount--;
-        update.whenDone().run();
+    for (int i = awaits.size() - 1; i >= 0; i--) {
+      final Await await = awaits.get(i);
+      if (await.isOver().getAsBoolean()) {
+        awaits.remove(i);
+        awaitCount--;
+        await.whenDone().run();
         ended++;
       }
     }

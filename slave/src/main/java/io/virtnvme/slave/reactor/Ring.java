@@ -56,6 +56,15 @@ final class Ring {
     return state == State.ABANDONED ? abandonedInFlightCount > 0 : agent.usesPreviousMemory();
   }
 
+  /** Whether requests that were fetched run, or run again when the fence lets them. */
+  boolean runs() {
+    return switch (state) {
+      case FENCED -> true;
+      case RUNNING, STOPPING -> agent.inFlightCount() > 0;
+      case ABANDONED -> abandonedInFlightCount > 0;
+    };
+  }
+
   /** Whether nothing is lost when it is not looked at for some time. */
   boolean mayIdle() {
     return state == State.ABANDONED

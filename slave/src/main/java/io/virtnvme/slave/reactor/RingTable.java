@@ -1,5 +1,7 @@
 package io.virtnvme.slave.reactor;
 
+import io.virtnvme.ipc.relay.BdevHold;
+import io.virtnvme.slave.bdev.Bdev;
 import io.virtnvme.slave.bdev.ReactorIo;
 import io.virtnvme.slave.ring.RingAgent;
 import io.virtnvme.slave.ring.RingSetup;
@@ -118,6 +120,16 @@ final class RingTable implements AutoCloseable {
   boolean usesPreviousMemory(final long sessionId) {
     for (final Ring ring : started) {
       if (ring.setup.sessionId() == sessionId && ring.usesPreviousMemory()) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** True while a request runs, or may run soon, of a ring that is held for these. */
+  boolean runsHeld(final Bdev bdev, final BdevHold.Who who) {
+    for (final Ring ring : started) {
+      if (ring.setup.isHeld(bdev, who) && ring.runs()) {
         return true;
       }
     }

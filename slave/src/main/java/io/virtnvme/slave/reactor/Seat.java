@@ -1,7 +1,9 @@
 package io.virtnvme.slave.reactor;
 
+import io.virtnvme.ipc.relay.BdevHold;
 import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.ipc.segment.TakeoverReport;
+import io.virtnvme.slave.bdev.Bdev;
 import io.virtnvme.slave.bdev.ReactorIo;
 import io.virtnvme.slave.nvme.QueueEvents;
 import io.virtnvme.slave.nvme.SessionParts;
@@ -9,6 +11,7 @@ import io.virtnvme.slave.nvme.SessionQueues;
 import io.virtnvme.slave.session.RingHost;
 import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.BiConsumer;
 import java.util.function.Supplier;
 
 /** A seat that this process waits for or owns, as the control thread sees it. */
@@ -110,6 +113,18 @@ public final class Seat implements AutoCloseable, SeatQueues {
    * at once while the seat is not ours. What the control thread stored before is seen from then on.
    */
   public void afterCycle(final Runnable whenDone) {
+    awaitAll((reactor, whenEnded) -> reactor.await(() -> true, whenEnded), whenDone);
+  }
+
+  /**
+   * Runs something on the control thread when no request runs any more, here, of those for whom a
+   * disk is held; also when the hold is over. At once while the seat is not ours.
+   */
+  public void awaitHeld(final Bdev bdev, final BdevHold.Who who, final Runnable whenDone) {
+    awaitAll((reactor, whenIdle) -> reactor.awaitHeld(bdev, who, whenIdle), whenDone);
+  }
+
+  private void awaitAll(final BiConsumer<Reactor, Runnable> await, final Runnable whenDone) {
     if (!isOwned()) {
       whenDone.run();
       return;
@@ -117,11 +132,14 @@ public final class Seat implements AutoCloseable, SeatQueues {
     final AtomicInteger pending = new AtomicInteger(reactors.length);
     for (final Reactor reactor : reactors) {
       reactor.execute(
-          () -> {
-            if (pending.decrementAndGet() == 0) {
-              posted.execute(whenDone);
-            }
-          });
+          () ->
+              await.accept(
+                  reactor,
+                  () -> {
+                    if (pending.decrementAndGet() == 0) {
+                      posted.execute(whenDone);
+                    }
+                  }));
     }
   }
 

@@ -1,5 +1,7 @@
 package io.virtnvme.slave.ring;
 
+import io.virtnvme.ipc.relay.BdevHold;
+import io.virtnvme.slave.bdev.Bdev;
 import io.virtnvme.slave.bdev.ReactorIo;
 
 /**
@@ -32,6 +34,9 @@ public interface RingSetup {
    * io.virtnvme.slave.bdev.Bdev#tryFence} does. Reactor thread.
    */
   boolean tryFence();
+
+  /** Whether requests of the ring may be for this disk and wait while it is held for these. */
+  boolean isHeld(Bdev bdev, BdevHold.Who who);
 
   /**
    * Whether what this was made from still holds. Asked in a takeover, when the dead owner may have

@@ -1,5 +1,6 @@
 package io.virtnvme.slave.virtqueue;
 
+import io.virtnvme.ipc.relay.BdevHold;
 import io.virtnvme.ipc.segment.SessionSegment;
 import io.virtnvme.ipc.sys.Pages;
 import io.virtnvme.ipc.virtio.AvailRing;
@@ -120,6 +121,11 @@ public record QueueSetup(
   @Override
   public boolean tryFence() {
     return bdev.tryFence();
+  }
+
+  @Override
+  public boolean isHeld(final Bdev of, final BdevHold.Who who) {
+    return of == bdev && who != BdevHold.Who.NOBODY;
   }
 
   @Override

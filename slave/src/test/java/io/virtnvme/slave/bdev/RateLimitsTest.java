@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.virtnvme.ipc.relay.BdevHold;
 import io.virtnvme.ipc.relay.BdevLimits;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -43,6 +44,47 @@ class RateLimitsTest {
       nowNs += STEP_NS;
     }
     return count;
+  }
+
+  @Test
+  void shouldLetNobodyThroughWhileADiskIsHeldAndThenEverybody() {
+    final RateGate.Place place = limits.gate(this).place();
+    for (final boolean limited : new boolean[] {false, true}) {
+      limits.set(new BdevLimits(limited ? 50_000 : 0, 0, 0, 0));
+      limits.hold(new BdevHold(BdevHold.Who.WRITERS, nowNs + SECOND_NS));
+      assertTrue(place.isLimited());
+      assertEquals(0, countFor(place, WRITE, BLOCK, SECOND_NS - STEP_NS));
+      assertEquals(limits.dueNs(), place.dueNs());
+      nowNs += STEP_NS;
+      assertTrue(place.admits(nowNs), "the end comes by itself");
+      limits.hold(new BdevHold(BdevHold.Who.WRITERS, BdevHold.UNLIMITED));
+      assertEquals(0, countFor(place, READ, BLOCK, 100 * SECOND_NS));
+      assertEquals(Long.MAX_VALUE, place.dueNs());
+      limits.set(new BdevLimits(limited ? 50_000 : 0, 0, 0, 0));
+      assertFalse(place.admits(nowNs), "limits do not end a hold");
+      limits.hold(BdevHold.NONE);
+      assertEquals(limited, place.isLimited());
+      nowNs += STEP_NS;
+      assertTrue(place.admits(nowNs));
+    }
+  }
+
+  @Test
+  void shouldHoldOnlyThoseWhoAreMeant() {
+    final RateGate.Place place = limits.gate(this).place();
+    assertFalse(place.passesHold(true));
+    limits.hold(new BdevHold(BdevHold.Who.GUESTS, BdevHold.UNLIMITED));
+    assertTrue(place.passesHold(true) && place.passesHold(false));
+    assertEquals(BdevHold.Who.GUESTS, limits.held());
+    limits.hold(new BdevHold(BdevHold.Who.WRITERS, System.nanoTime() + 3600 * SECOND_NS));
+    assertTrue(place.passesHold(true) && !place.passesHold(false));
+    assertEquals(BdevHold.Who.WRITERS, limits.held());
+    limits.hold(new BdevHold(BdevHold.Who.WRITERS, System.nanoTime() - 1));
+    assertEquals(BdevHold.Who.NOBODY, limits.held());
+    limits.hold(BdevHold.NONE);
+    assertFalse(place.passesHold(true));
+    assertEquals(BdevHold.Who.NOBODY, limits.held());
+    assertThrows(IllegalStateException.class, () -> RateLimits.OFF.hold(BdevHold.NONE));
   }
 
   @ParameterizedTest

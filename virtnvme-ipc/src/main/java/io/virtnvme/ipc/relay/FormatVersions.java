@@ -19,6 +19,9 @@ public record FormatVersions(List<FormatVersion> all) {
   /** Name of the master-slave protocol. */
   public static final String RELAY = "relay";
 
+  /** Name of {@link BdevHold}: who does not know it would serve a disk that is another host's. */
+  public static final String HOLD = "bdev-hold";
+
   private static final int COUNT_MAX = 64;
 
   /**
@@ -44,6 +47,7 @@ public record FormatVersions(List<FormatVersion> all) {
   public static FormatVersions shared() {
     final List<FormatVersion> found = new ArrayList<>();
     found.add(new FormatVersion(RELAY, RelayChannel.PROTOCOL_MAJOR, RelayChannel.PROTOCOL_MINOR));
+    found.add(new FormatVersion(HOLD, 1, 0));
     for (final SegmentKind kind : SegmentKind.values()) {
       found.add(
           new FormatVersion(

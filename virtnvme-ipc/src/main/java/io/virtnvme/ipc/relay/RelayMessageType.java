@@ -30,7 +30,7 @@ public enum RelayMessageType {
   BDEV_RESIZE(6),
   /**
    * Slave to master, id = bdev id, answers BDEV_ADD, BDEV_REMOVE, BDEV_RESIZE, BDEV_LIMITS,
-   * BDEV_TRACK, BDEV_CYCLE and DEVICE_DETACH (same sequence): errno (int, 0 = ok), text (string),
+   * BDEV_TRACK, BDEV_HOLD, BDEV_CYCLE and DEVICE_DETACH (same sequence): errno (int, 0 = ok), text (string),
    * block count (long).
    */
   BDEV_RESULT(7),
@@ -140,7 +140,13 @@ public enum RelayMessageType {
    * Master to slave, id = bdev id, since 2.5: BDEV_RESULT answers it when every reactor of the
    * bdev's seat has polled its disks since this came.
    */
-  BDEV_CYCLE(29);
+  BDEV_CYCLE(29),
+  /**
+   * Master to slave, id = bdev id, since 2.5: a {@link BdevHold}, in effect from now on. With a
+   * sequence other than 0, BDEV_RESULT answers it, when nothing runs any more of those that are
+   * held; ETIME when the hold was over before that.
+   */
+  BDEV_HOLD(30);
 
   private static final RelayMessageType[] BY_CODE = new RelayMessageType[32];
 

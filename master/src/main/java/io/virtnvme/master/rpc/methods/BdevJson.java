@@ -4,10 +4,12 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.virtnvme.master.rpc.BdevInfo;
 import io.virtnvme.master.rpc.BdevMethod;
+import io.virtnvme.master.rpc.BdevMigration;
 import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.DirtySpecs;
 import io.virtnvme.master.rpc.IoStat;
 import io.virtnvme.master.rpc.LimitSpecs;
+import io.virtnvme.master.rpc.MigrationSpecs;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
@@ -98,6 +100,9 @@ final class BdevJson {
     final ObjectNode ours = json.putObject("virtnvme");
     if (spec.dirtyGrainShift() != 0) {
       ours.put("dirty_grain_kib", DirtySpecs.grainKib(spec.dirtyGrainShift()));
+    }
+    if (spec.migration().state() != BdevMigration.State.NONE) {
+      MigrationSpecs.put(ours.putObject("migration"), spec.migration());
     }
     ours.put("kind", spec.kind().name().toLowerCase(Locale.ROOT))
         .put("seat", bdev.seat())

@@ -11,16 +11,19 @@ import io.virtnvme.master.registry.DesiredState;
 import io.virtnvme.master.rpc.BdevInfo;
 import io.virtnvme.master.rpc.BdevKind;
 import io.virtnvme.master.rpc.BdevMethod;
+import io.virtnvme.master.rpc.BdevMigration;
 import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.BdevSpecs;
 import io.virtnvme.master.rpc.ControlPlane;
 import io.virtnvme.master.rpc.DirtySpecs;
 import io.virtnvme.master.rpc.IoStat;
 import io.virtnvme.master.rpc.LimitSpecs;
+import io.virtnvme.master.rpc.MigrationSpecs;
 import io.virtnvme.master.rpc.RpcException;
 import io.virtnvme.master.rpc.RpcMethods;
 import io.virtnvme.master.rpc.RpcParams;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 
 /** {@code bdev_*}: make, delete, resize, limit and list bdevs, and their counters. */
@@ -59,6 +62,9 @@ public final class BdevMethods {
     methods.add(LimitSpecs.METHOD, LimitSpecs.PARAMETERS, this::setLimits);
     methods.add(DirtySpecs.START, DirtySpecs.START_PARAMETERS, this::startTracking);
     methods.add(DirtySpecs.STOP, DirtySpecs.STOP_PARAMETERS, this::stopTracking);
+    methods.add(MigrationSpecs.HOLD, MigrationSpecs.HOLD_PARAMETERS, this::hold);
+    methods.add(MigrationSpecs.RELEASE, MigrationSpecs.RELEASE_PARAMETERS, this::release);
+    methods.add(MigrationSpecs.SET, MigrationSpecs.SET_PARAMETERS, this::setMigration);
     methods.add("bdev_get_bdevs", List.of("name", "timeout"), this::getBdevs);
     methods.add(
         "bdev_get_iostat", List.of("names", "name", "per_channel", "reset_mode"), this::getIostat);
@@ -200,6 +206,39 @@ public final class BdevMethods {
     return controlPlane
         .stopDirtyTracking(name)
         .thenCompose(done -> changes.append(DirtySpecs.STOP, recorded))
+        .thenApply(done -> BooleanNode.getTrue());
+  }
+
+  private CompletionStage<JsonNode> hold(final RpcParams params) {
+    final String name = require(params.requireString("name")).spec().name();
+    return controlPlane
+        .holdBdev(name, MigrationSpecs.limitMs(params))
+        .thenApply(hold -> JsonNodeFactory.instance.objectNode().put("hold", hold));
+  }
+
+  private CompletionStage<JsonNode> release(final RpcParams params) {
+    final String name = require(params.requireString("name")).spec().name();
+    return controlPlane
+        .releaseBdev(name, params.requireLong("hold", 1, Long.MAX_VALUE))
+        .thenApply(done -> BooleanNode.getTrue());
+  }
+
+  /**
+   * A disk that goes is let go before that is on record, a disk that comes is used only afterwards:
+   * whoever dies in between, it is not used at both ends.
+   */
+  private CompletionStage<JsonNode> setMigration(final RpcParams params) {
+    final String name = require(params.requireString("name")).spec().name();
+    final BdevMigration migration = MigrationSpecs.parse(params);
+    return controlPlane
+        .setMigration(name, migration, MigrationSpecs.hold(params))
+        .thenCompose(
+            done -> changes.append(MigrationSpecs.SET, MigrationSpecs.toParams(name, migration)))
+        .thenCompose(
+            recorded ->
+                migration.state() == BdevMigration.State.OWNED
+                    ? controlPlane.serve(name)
+                    : CompletableFuture.completedFuture(null))
         .thenApply(done -> BooleanNode.getTrue());
   }
 

@@ -3,6 +3,7 @@ package io.virtnvme.master.rpc.methods;
 import io.virtnvme.ipc.relay.BdevLimits;
 import io.virtnvme.master.rpc.BdevInfo;
 import io.virtnvme.master.rpc.BdevKind;
+import io.virtnvme.master.rpc.BdevMigration;
 import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.BlkControllerSpec;
 import io.virtnvme.master.rpc.ControlPlane;
@@ -33,6 +34,7 @@ public final class FakeControlPlane implements ControlPlane {
   private final Map<String, BdevInfo> bdevs = new LinkedHashMap<>();
   private final Map<String, ControllerInfo> controllers = new LinkedHashMap<>();
   private final NvmeControl nvme = new FakeNvme();
+  private final List<String> served = new ArrayList<>();
   private final NvmfControl nvmf = new FakeNvmf();
 
   @Override
@@ -110,6 +112,33 @@ public final class FakeControlPlane implements ControlPlane {
   @Override
   public CompletionStage<Void> stopDirtyTracking(final String name) {
     return replace(name, spec -> spec.withDirtyGrainShift(0));
+  }
+
+  @Override
+  public CompletionStage<Long> holdBdev(final String name, final int limitMs) {
+    return CompletableFuture.completedFuture((long) limitMs);
+  }
+
+  @Override
+  public CompletionStage<Void> releaseBdev(final String name, final long hold) {
+    return CompletableFuture.completedFuture(null);
+  }
+
+  @Override
+  public CompletionStage<Void> setMigration(
+      final String name, final BdevMigration migration, final long hold) {
+    return replace(name, spec -> spec.withMigration(migration));
+  }
+
+  @Override
+  public CompletionStage<Void> serve(final String name) {
+    served.add(name);
+    return CompletableFuture.completedFuture(null);
+  }
+
+  /** Bdevs that guests were let in to. */
+  public List<String> served() {
+    return served;
   }
 
   private synchronized CompletionStage<Void> replace(

@@ -13,11 +13,13 @@ import io.virtnvme.master.registry.ConfigReader;
 import io.virtnvme.master.registry.DesiredState;
 import io.virtnvme.master.rpc.BdevInfo;
 import io.virtnvme.master.rpc.BdevMethod;
+import io.virtnvme.master.rpc.BdevMigration;
 import io.virtnvme.master.rpc.JsonText;
 import io.virtnvme.master.rpc.RpcException;
 import io.virtnvme.master.rpc.RpcMethods;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
@@ -255,6 +257,55 @@ final class RpcMethodsTest {
     }
     assertEquals(
         RpcException.ENODEV, refusal("virtnvme_start_dirty_tracking", "{\"name\":\"x\"}").code());
+  }
+
+  @Test
+  void shouldRecordWhereADiskStandsAndLetGuestsInOnlyAfterwards() {
+    call("bdev_malloc_create", "{\"name\":\"m\",\"num_blocks\":8,\"block_size\":512}");
+    final String source = "00000000-0000-0001-0000-000000000002";
+    for (final String state : List.of("receiving", "prepared", "owned", "moved")) {
+      call(
+          "virtnvme_bdev_set_migration",
+          "{\"name\":\"m\",\"state\":\""
+              + state
+              + "\",\"source\":\""
+              + source
+              + "\",\"peer\":\"h:1\",\"hold\":7}");
+      assertEquals(
+          "{\"state\":\"" + state + "\",\"source\":\"" + source + "\",\"peer\":\"h:1\"}",
+          JsonText.line(
+              call("bdev_get_bdevs", "{\"name\":\"m\"}")
+                  .path(0)
+                  .path("driver_specific")
+                  .path("virtnvme")
+                  .path("migration")));
+      assertEquals(
+          state, desired.bdevs().get(0).migration().state().name().toLowerCase(Locale.ROOT));
+    }
+    assertEquals(List.of("m"), controlPlane.served());
+    final String saved = JsonText.line(call("framework_get_config", "{\"name\":\"bdev\"}"));
+    assertFalse(saved.contains("migration"), saved);
+    call("virtnvme_bdev_set_migration", "{\"name\":\"m\",\"state\":\"none\"}");
+    assertEquals(BdevMigration.NONE, desired.bdevs().get(0).migration());
+    assertEquals(
+        "{\"hold\":5}",
+        JsonText.line(call("virtnvme_bdev_hold", "{\"name\":\"m\",\"limit_ms\":5}")));
+    call("virtnvme_bdev_release", "{\"name\":\"m\",\"hold\":5}");
+    for (final String bad :
+        List.of(
+            "{\"name\":\"m\"}",
+            "{\"name\":\"m\",\"state\":\"gone\"}",
+            "{\"name\":\"m\",\"state\":\"moved\"}",
+            "{\"name\":\"m\",\"state\":\"moved\",\"source\":\"7\"}",
+            "{\"name\":\"m\",\"state\":\"none\",\"hold\":0}")) {
+      assertEquals(
+          RpcException.INVALID_PARAMS, refusal("virtnvme_bdev_set_migration", bad).code(), bad);
+    }
+    for (final String bad : List.of("0", "10001", "-1", "\"5\"")) {
+      assertEquals(
+          RpcException.INVALID_PARAMS,
+          refusal("virtnvme_bdev_hold", "{\"name\":\"m\",\"limit_ms\":" + bad + "}").code());
+    }
   }
 
   @Test

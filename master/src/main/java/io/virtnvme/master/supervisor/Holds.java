@@ -1,0 +1,190 @@
+package io.virtnvme.master.supervisor;
+
+import io.virtnvme.ipc.relay.BdevHold;
+import io.virtnvme.master.relay.EventLoop;
+import io.virtnvme.master.rpc.BdevKind;
+import io.virtnvme.master.rpc.BdevMigration;
+import io.virtnvme.master.rpc.BdevMigration.State;
+import io.virtnvme.master.rpc.RpcException;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Bdevs that stand still, for a moment or for good, because they are on their way between two
+ * hosts. Conductor thread; the caller begins one change at a time.
+ *
+ * <p>A hold for a moment is told to slaves with its end, so it needs nobody to end: a master that
+ * dies leaves nothing behind. It becomes one for good if every slave knows so before that end.
+ */
+final class Holds {
+  private static final Logger LOG = LoggerFactory.getLogger(Holds.class);
+
+  private final Bdevs bdevs;
+  private final EventLoop loop;
+
+  /** Starts anew with each master: a number of a dead one must not mean anything. */
+  private long lastId = System.nanoTime();
+
+  Holds(final Bdevs bdevs, final EventLoop loop) {
+    this.bdevs = bdevs;
+    this.loop = loop;
+  }
+
+  CompletableFuture<Long> hold(final BdevEntry entry, final int limitMs) {
+    requireContent(entry);
+    final State state = entry.spec().migration().state();
+    if (entry.holdId() != 0 || (state != State.NONE && state != State.OWNED)) {
+      throw new RpcException(
+          RpcException.EBUSY,
+          "bdev "
+              + entry.name()
+              + (entry.holdId() != 0 ? " is held already" : describe(entry.spec().migration())));
+    }
+    final long id = ++lastId;
+    final long limitNs = TimeUnit.MILLISECONDS.toNanos(limitMs);
+    final BdevHold hold = new BdevHold(BdevHold.Who.WRITERS, System.nanoTime() + limitNs);
+    entry.hold(hold, id);
+    loop.after(limitNs, () -> end(entry, id));
+    return bdevs
+        .hold(entry, hold)
+        .handle(
+            (done, failure) -> {
+              if (failure != null) {
+                end(entry, id);
+                throw failed(entry, failure);
+              }
+              requireHold(entry, id);
+              return id;
+            });
+  }
+
+  private static void requireContent(final BdevEntry entry) {
+    if (entry.spec().kind() == BdevKind.NULL || !entry.isKnown()) {
+      throw new RpcException(
+          RpcException.ENOTSUP, "bdev " + entry.name() + " has no content that could be moved");
+    }
+  }
+
+  private static String describe(final BdevMigration migration) {
+    return switch (migration.state()) {
+      case NONE -> " is here";
+      case RECEIVING -> " is being received from " + migration.peer();
+      case PREPARED -> " waits for the word of " + migration.peer();
+      case OWNED -> " has come from " + migration.peer();
+      case MOVED -> " was moved to " + migration.peer();
+    };
+  }
+
+  private static RpcException failed(final BdevEntry entry, final Throwable failure) {
+    final Throwable cause = Bdevs.cause(failure);
+    return cause instanceof RpcException rpc
+        ? rpc
+        : new RpcException(
+            RpcException.INTERNAL_ERROR, "bdev " + entry.name() + ": " + cause.getMessage());
+  }
+
+  private static void requireHold(final BdevEntry entry, final long id) {
+    if (entry.holdId() != id) {
+      throw new RpcException(
+          RpcException.ETIMEDOUT, "the hold of bdev " + entry.name() + " has ended");
+    }
+  }
+
+  /** Also when slaves have ended it by themselves: they forget it, and their reactors wake up. */
+  private void end(final BdevEntry entry, final long id) {
+    if (entry.holdId() == id) {
+      apply(entry, entry.spec().migration());
+    }
+  }
+
+  private void apply(final BdevEntry entry, final BdevMigration migration) {
+    entry.spec(entry.spec().withMigration(migration));
+    entry.hold(migration.hold(), 0);
+    bdevs.tellHold(entry);
+  }
+
+  void release(final BdevEntry entry, final long id) {
+    if (entry.holdId() != id) {
+      throw new RpcException(
+          RpcException.ENOENT, "the hold " + id + " of bdev " + entry.name() + " has ended");
+    }
+    end(entry, id);
+  }
+
+  CompletableFuture<Void> migrate(
+      final BdevEntry entry, final BdevMigration to, final long holdId) {
+    final BdevMigration from = entry.spec().migration();
+    if (to.state() == State.NONE) {
+      LOG.warn("bdev {}{}, and is anybody's from now on", entry.name(), describe(from));
+      apply(entry, to);
+      return CompletableFuture.completedFuture(null);
+    }
+    requireContent(entry);
+    requireStep(entry, from, to);
+    if (to.state() == State.OWNED || from.hold().equals(to.hold())) {
+      // Who waits goes on to wait: see serve.
+      entry.spec(entry.spec().withMigration(to));
+      return CompletableFuture.completedFuture(null);
+    }
+    if (holdId != 0) {
+      requireHold(entry, holdId);
+    }
+    final long untilNs = holdId == 0 ? BdevHold.UNLIMITED : entry.hold().untilNs();
+    // First, so that a slave which comes while the others are asked is told as well.
+    entry.spec(entry.spec().withMigration(to));
+    final BdevHold hold = to.hold();
+    entry.hold(hold, 0);
+    LOG.info("bdev {}{}", entry.name(), describe(to));
+    return bdevs
+        .hold(entry, hold)
+        .handle(
+            (done, failure) -> {
+              if (failure != null) {
+                apply(entry, from);
+                throw failed(entry, failure);
+              }
+              if (System.nanoTime() > untilNs) {
+                // A slave may have let requests begin before it was told.
+                apply(entry, from);
+                requireHold(entry, holdId);
+              }
+              return null;
+            });
+  }
+
+  /** The steps that a migration takes, each of them also twice; all else is for the operator. */
+  private static void requireStep(
+      final BdevEntry entry, final BdevMigration from, final BdevMigration to) {
+    final boolean same = from.source().equals(to.source());
+    final boolean again = same && from.state() == to.state();
+    final boolean allowed =
+        switch (to.state()) {
+          case NONE -> true;
+          case RECEIVING ->
+              from.state() == State.NONE || (same && from.state() == State.PREPARED) || again;
+          case PREPARED -> (same && from.state() == State.RECEIVING) || again;
+          case OWNED -> (same && from.state() == State.PREPARED) || again;
+          case MOVED -> from.state() == State.NONE || from.state() == State.OWNED || again;
+        };
+    if (!allowed) {
+      throw new RpcException(
+          RpcException.EBUSY,
+          "bdev "
+              + entry.name()
+              + describe(from)
+              + " (uuid "
+              + from.source()
+              + "); if that is over for good, clear it with state none");
+    }
+  }
+
+  /** Guests go on. */
+  void serve(final BdevEntry entry) {
+    if (entry.spec().migration().state() == State.OWNED) {
+      LOG.info("bdev {}{}", entry.name(), describe(entry.spec().migration()));
+      apply(entry, entry.spec().migration());
+    }
+  }
+}

@@ -1,0 +1,165 @@
+package io.virtnvme.tools.migrate;
+
+import io.virtnvme.tools.CommandFailedException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.GeneralSecurityException;
+import java.security.KeyStore;
+import javax.net.ssl.KeyManagerFactory;
+import javax.net.ssl.SSLContext;
+import javax.net.ssl.SSLParameters;
+import javax.net.ssl.SSLServerSocket;
+import javax.net.ssl.SSLSocket;
+import javax.net.ssl.TrustManagerFactory;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+
+/**
+ * How the two ends reach and know each other: TLS 1.3 where each shows a certificate that the other
+ * trusts, or, only if the operator says so, nothing at all. The command's main thread.
+ */
+public final class LinkOptions {
+  private static final String PROTOCOL = "TLSv1.3";
+  private static final int CONNECT_MS = 10_000;
+
+  @Option(
+      names = "--tls-keystore",
+      paramLabel = "FILE",
+      description = "PKCS12 file with this end's key and certificate.")
+  private Path keyStore;
+
+  @Option(
+      names = "--tls-truststore",
+      paramLabel = "FILE",
+      description =
+          "PKCS12 file with the certificates that the other end may show or be signed by.")
+  private Path trustStore;
+
+  @Option(
+      names = "--tls-password-file",
+      paramLabel = "FILE",
+      description = "First line: the password of both files.")
+  private Path passwordFile;
+
+  @Option(
+      names = "--insecure",
+      description = "Plain TCP: whoever is on the way reads the disk, or makes another one of it.")
+  private boolean insecure;
+
+  public LinkOptions() {}
+
+  /** Refuses what is neither the one nor the other. */
+  void check(final CommandSpec spec) {
+    final boolean tls = keyStore != null && trustStore != null && passwordFile != null;
+    final boolean some = keyStore != null || trustStore != null || passwordFile != null;
+    if (insecure ? some : !tls) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "give --tls-keystore, --tls-truststore and --tls-password-file, or --insecure alone");
+    }
+  }
+
+  /** Parses HOST:PORT; the host of an IPv6 address may be in brackets. */
+  static InetSocketAddress parse(
+      final CommandSpec spec, final String option, final String address, final int portMin) {
+    final int colon = address.lastIndexOf(':');
+    try {
+      final int port = Integer.parseInt(address.substring(colon + 1));
+      if (colon > 0 && port >= portMin) {
+        return InetSocketAddress.createUnresolved(address.substring(0, colon), port);
+      }
+    } catch (final IllegalArgumentException e) {
+      throw new ParameterException(
+          spec.commandLine(), option + ": '" + address + "' is not HOST:PORT", e);
+    }
+    throw new ParameterException(
+        spec.commandLine(), option + ": '" + address + "' is not HOST:PORT");
+  }
+
+  private static String text(final InetSocketAddress address) {
+    return address.getHostString() + ":" + address.getPort();
+  }
+
+  /** Connects, and with TLS makes sure that it is the host that was named. */
+  Socket connect(final InetSocketAddress to) throws IOException {
+    final Socket plain = new Socket();
+    try {
+      plain.connect(
+          new InetSocketAddress(InetAddress.getByName(to.getHostString()), to.getPort()),
+          CONNECT_MS);
+      plain.setTcpNoDelay(true);
+      if (insecure) {
+        return plain;
+      }
+      final SSLSocket socket =
+          (SSLSocket)
+              context()
+                  .getSocketFactory()
+                  .createSocket(plain, to.getHostString(), to.getPort(), true);
+      final SSLParameters parameters = socket.getSSLParameters();
+      parameters.setProtocols(new String[] {PROTOCOL});
+      parameters.setEndpointIdentificationAlgorithm("HTTPS");
+      socket.setSSLParameters(parameters);
+      socket.startHandshake();
+      return socket;
+    } catch (final IOException e) {
+      plain.close();
+      throw new IOException("cannot connect to " + text(to) + ": " + e.getMessage(), e);
+    }
+  }
+
+  /** Listens; with TLS every client must show a certificate. */
+  ServerSocket listen(final InetSocketAddress at) throws IOException {
+    final ServerSocket listener =
+        insecure ? new ServerSocket() : context().getServerSocketFactory().createServerSocket();
+    try {
+      if (listener instanceof SSLServerSocket tls) {
+        tls.setEnabledProtocols(new String[] {PROTOCOL});
+        tls.setNeedClientAuth(true);
+      }
+      listener.setReuseAddress(true);
+      listener.bind(
+          new InetSocketAddress(InetAddress.getByName(at.getHostString()), at.getPort()), 4);
+      return listener;
+    } catch (final IOException e) {
+      listener.close();
+      throw new IOException("cannot listen at " + text(at) + ": " + e.getMessage(), e);
+    }
+  }
+
+  private SSLContext context() throws IOException {
+    try {
+      final char[] password =
+          Files.readAllLines(passwordFile).stream().findFirst().orElse("").toCharArray();
+      final KeyManagerFactory keys =
+          KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
+      keys.init(load(keyStore, password), password);
+      final TrustManagerFactory trust =
+          TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
+      trust.init(load(trustStore, password));
+      final SSLContext context = SSLContext.getInstance("TLS");
+      context.init(keys.getKeyManagers(), trust.getTrustManagers(), null);
+      return context;
+    } catch (final GeneralSecurityException e) {
+      throw new CommandFailedException("TLS cannot be set up: " + e.getMessage(), e);
+    }
+  }
+
+  private static KeyStore load(final Path file, final char[] password)
+      throws IOException, GeneralSecurityException {
+    final KeyStore store = KeyStore.getInstance("PKCS12");
+    try (InputStream in = Files.newInputStream(file)) {
+      store.load(in, password);
+      return store;
+    } catch (final IOException e) {
+      throw new IOException(file + " cannot be used: " + e.getMessage(), e);
+    }
+  }
+}

@@ -1,0 +1,122 @@
+package io.virtnvme.tools.migrate;
+
+import java.util.Locale;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
+
+/** What a migration has done so far, and a line about it each second. One thread. */
+final class Progress {
+  private static final long LINE_NS = TimeUnit.SECONDS.toNanos(1);
+  private static final double MIB = 1 << 20;
+
+  /** Less tells nothing of a rate. */
+  private static final long RATE_BYTES_MIN = 1 << 20;
+
+  /** Until something was measured. */
+  private static final double RATE_UNKNOWN = 64 * MIB;
+
+  private final Consumer<String> lines;
+  private final long startedNs = System.nanoTime();
+  private int passCount;
+  private long passStartedNs;
+  private long passSentBytes;
+  private long passDoneBytes;
+  private long passTotalBytes;
+  private long lastLineNs = startedNs;
+  private double rate = RATE_UNKNOWN;
+  private long sentBytes;
+  private long zeroBytes;
+  private long skippedBytes;
+
+  Progress(final Consumer<String> lines) {
+    this.lines = lines;
+  }
+
+  void say(final String line) {
+    lines.accept(line);
+  }
+
+  void beginPass(final long totalBytes) {
+    passCount++;
+    passStartedNs = System.nanoTime();
+    passSentBytes = 0;
+    passDoneBytes = 0;
+    passTotalBytes = totalBytes;
+  }
+
+  /** A frame with this much of the disk went out. */
+  void onSent(final long bytes) {
+    sentBytes += bytes;
+    passSentBytes += bytes;
+  }
+
+  void onZero(final long bytes) {
+    zeroBytes += bytes;
+  }
+
+  /** The destination has this much already. */
+  void onSkipped(final long bytes) {
+    skippedBytes += bytes;
+  }
+
+  /** This much of the pass is done. */
+  void onDone(final long bytes) {
+    passDoneBytes += bytes;
+    final long nowNs = System.nanoTime();
+    if (nowNs - lastLineNs >= LINE_NS) {
+      lastLineNs = nowNs;
+      final double seconds = (nowNs - passStartedNs) / 1e9;
+      final double perSecond = passDoneBytes / Math.max(1e-3, seconds);
+      say(
+          String.format(
+              Locale.ROOT,
+              "pass %d: %.0f of %.0f MiB, %.0f MiB sent, %.0f MiB/s, %.0f s left",
+              passCount,
+              passDoneBytes / MIB,
+              passTotalBytes / MIB,
+              sentBytes / MIB,
+              perSecond / MIB,
+              Math.max(0, passTotalBytes - passDoneBytes) / perSecond));
+    }
+  }
+
+  /** The destination has written what was sent in this pass. */
+  void endPass() {
+    final double seconds = (System.nanoTime() - passStartedNs) / 1e9;
+    if (passSentBytes >= RATE_BYTES_MIN) {
+      rate = passSentBytes / seconds;
+    }
+    say(
+        String.format(
+            Locale.ROOT,
+            "pass %d: %.1f MiB sent in %.3f s",
+            passCount,
+            passSentBytes / MIB,
+            seconds));
+  }
+
+  /** How long it takes to send this much, by the last pass that told. */
+  long estimateNs(final long bytes) {
+    return (long) (bytes / rate * 1e9);
+  }
+
+  int passCount() {
+    return passCount;
+  }
+
+  long sentBytes() {
+    return sentBytes;
+  }
+
+  long zeroBytes() {
+    return zeroBytes;
+  }
+
+  long skippedBytes() {
+    return skippedBytes;
+  }
+
+  long elapsedNs() {
+    return System.nanoTime() - startedNs;
+  }
+}
