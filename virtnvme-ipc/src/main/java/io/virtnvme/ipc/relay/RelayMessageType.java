@@ -30,8 +30,8 @@ public enum RelayMessageType {
   BDEV_RESIZE(6),
   /**
    * Slave to master, id = bdev id, answers BDEV_ADD, BDEV_REMOVE, BDEV_RESIZE, BDEV_LIMITS,
-   * BDEV_TRACK, BDEV_HOLD, BDEV_CYCLE and DEVICE_DETACH (same sequence): errno (int, 0 = ok), text (string),
-   * block count (long).
+   * BDEV_TRACK, BDEV_HOLD, BDEV_CYCLE and DEVICE_DETACH (same sequence): errno (int, 0 = ok), text
+   * (string), block count (long).
    */
   BDEV_RESULT(7),
   /**
