@@ -162,12 +162,12 @@ public final class VhostUserSession implements FrontEndDevice {
     return holdings.memory().populatable();
   }
 
-  /** Set-ups of all rings that are to run, for a reactor that starts them by itself. */
   @Override
   public List<MappedArea> guestAreas() {
     return holdings.memory().guestAreas();
   }
 
+  /** Set-ups of all rings that are to run, for a reactor that starts them by itself. */
   @Override
   public List<QueueSetup> runnableQueues() {
     final List<QueueSetup> runnable = new ArrayList<>();
