@@ -1,8 +1,10 @@
 package io.virtnvme.ipc.segment;
 
+import io.virtnvme.ipc.sys.Errno;
 import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.ipc.sys.Mapping;
 import io.virtnvme.ipc.sys.Pages;
+import io.virtnvme.ipc.sys.SysException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -20,17 +22,18 @@ final class HugePages {
   /**
    * Makes whole huge pages between two offsets of a file, as far as the machine has them, and makes
    * the file as long as the last one needs. What is left out has no page yet: {@link Fds#allocate}
-   * makes those, and says so when there is no room.
+   * makes those.
    *
    * @param path of the file
-   * @throws io.virtnvme.ipc.sys.SysException with ENOSPC when tmpfs is full
+   * @throws SysException with ENOSPC when tmpfs has no room for all of it
    */
   static void reserve(final int fd, final Path path, final long fromBytes, final long toBytes) {
     final long first = (fromBytes + Pages.HUGE_PAGE_BYTES - 1) & -(long) Pages.HUGE_PAGE_BYTES;
     final long end = toBytes & -(long) Pages.HUGE_PAGE_BYTES;
-    if (first >= end || usableBytes(path) < end - first) {
+    if (first >= end) {
       return;
     }
+    requireRoom(path, toBytes - fromBytes);
     Fds.truncate(fd, end);
     try (Mapping mapping = Mapping.map(fd, first, end - first)) {
       boolean more = true;
@@ -45,11 +48,19 @@ final class HugePages {
     }
   }
 
-  private static long usableBytes(final Path path) {
+  /** Asked before: page by page, the host's memory would be gone before tmpfs is full. */
+  private static void requireRoom(final Path path, final long lengthBytes) {
+    final long usableBytes;
     try {
-      return Files.getFileStore(path).getUsableSpace();
+      usableBytes = Files.getFileStore(path).getUsableSpace();
     } catch (final IOException e) {
-      return 0;
+      // The allocation finds out.
+      return;
+    }
+    if (usableBytes < lengthBytes) {
+      throw new SysException(
+          "room for " + lengthBytes + " bytes where " + usableBytes + " are free, for " + path,
+          Errno.ENOSPC);
     }
   }
 }
