@@ -16,8 +16,7 @@ import java.util.stream.Collectors;
 /**
  * Watches a device with its I/O queue pairs, finds out what kind of trouble it is in, and does the
  * least that helps: {@link RepairTable} has the steps. It creates and deletes the queue pairs, so
- * that those of a new disk, those after a reset, and those of a slave that was late with its gate
- * take the same way.
+ * that those of a new disk and those after a reset take the same way.
  *
  * <p>Conductor thread. It never waits: what waits for the device is a job in the device's thread,
  * one at a time, and each ends within the limits of the driver.
