@@ -79,6 +79,20 @@ class DeviceRepairTest {
   }
 
   @Test
+  void shouldNotCreateTheQueueOfANamespaceThatIsNotThere() {
+    rig(OPTIONS);
+    try (DeviceQueueSegment queue = rig.segment(2, 2)) {
+      rig.repair.add(queue, () -> false);
+      rig.slave(1);
+      rig.requireService();
+      assertTrue(
+          rig.events.get(0).contains("namespace 2 is not what it was"), rig.events::toString);
+      assertEquals(0, queue.creation());
+      assertTrue(rig.repair.isServing());
+    }
+  }
+
+  @Test
   void shouldAbortACommandWithoutEndAndLeaveTheOthersAlone() {
     final SoftSlave[] slaves = served(OPTIONS, 2);
     rig.device.faults().loseNext(1);
