@@ -11,12 +11,12 @@ import java.util.Map;
 import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
+import java.util.stream.Collectors;
 
 /**
  * Watches a device with its I/O queue pairs, finds out what kind of trouble it is in, and does the
  * least that helps: {@link RepairTable} has the steps. It creates and deletes the queue pairs, so
- * that those of a new disk, those after a reset, and those of a slave that was late with its gate
- * take the same way.
+ * that those of a new disk and those after a reset take the same way.
  *
  * <p>Conductor thread. It never waits: what waits for the device is a job in the device's thread,
  * one at a time, and each ends within the limits of the driver.
@@ -135,10 +135,15 @@ public final class DeviceRepair {
     queues.add(watched);
   }
 
-  /** Takes in a queue pair that the controller has already; its gate stays as it is. */
+  /**
+   * Takes in a queue pair that the controller has already; its gate stays open. One whose gate is
+   * shut is as with {@link #add}: it may have been lost in a reset.
+   */
   public void adopt(final DeviceQueueSegment queue, final BooleanSupplier isServed) {
     final WatchedQueue watched = new WatchedQueue(queue, isServed);
-    watched.onAdopted(nowNs);
+    if (queue.isGateOpen()) {
+      watched.onAdopted(nowNs);
+    }
     queues.add(watched);
   }
 
@@ -162,6 +167,13 @@ public final class DeviceRepair {
    */
   public void requestReset(final String why) {
     asked = why;
+  }
+
+  /** Whether nothing is to repair, and each queue pair was created, or refused. */
+  public boolean isServing() {
+    return state == RepairState.WATCHING
+        && asked == null
+        && queues.stream().allMatch(queue -> queue.isOnDevice() || queue.isRefused());
   }
 
   /** Nothing more happens; a job that runs ends by itself. */
@@ -221,22 +233,41 @@ public final class DeviceRepair {
   private void onTimeUp(final long limitNs) {
     final long limitMs = TimeUnit.NANOSECONDS.toMillis(limitNs);
     if (state == RepairState.SHUTTING) {
-      for (final WatchedQueue queue : queues) {
-        if (!queue.shut()) {
-          note(
-              Trouble.QUEUE,
-              "queue "
-                  + queue.queueId()
-                  + " stays shut: its slave did not answer in "
-                  + limitMs
-                  + " ms");
-        }
-      }
+      onGatesLate(limitMs);
+      return;
     }
     step(
         RepairCue.TIME_UP,
         trouble,
         reason + "; " + state.label() + " did not end within " + limitMs + " ms");
+  }
+
+  /** A slave may still touch a queue, so nothing is reset. */
+  private void onGatesLate(final long limitMs) {
+    final String late =
+        queues.stream()
+            .filter(queue -> !queue.shut())
+            .map(queue -> Integer.toString(queue.queueId()))
+            .collect(Collectors.joining(", "));
+    final boolean isRunning =
+        controller.state() == ControllerState.READY
+            || controller.state() == ControllerState.ADOPTED;
+    // A queue pair that is not there may have been lost in a reset that a master did not survive.
+    final boolean isCalledOff =
+        isAskedFor
+            && trouble == Trouble.NONE
+            && isRunning
+            && queues.stream().allMatch(queue -> queue.isOnDevice() || queue.isRefused());
+    isAskedFor = false;
+    step(
+        isCalledOff ? RepairCue.CALLED_OFF : RepairCue.TIME_UP,
+        trouble,
+        reason
+            + "; nothing was reset: slaves may touch queues "
+            + late
+            + ", they did not answer within "
+            + limitMs
+            + " ms");
   }
 
   private boolean act() {
@@ -291,10 +322,11 @@ public final class DeviceRepair {
 
   private void enter() {
     if (state.isShut()) {
-      queues.forEach(WatchedQueue::shut);
+      queues.forEach(queue -> queue.segment().shutGate());
     }
     switch (state) {
       case WATCHING -> {
+        queues.forEach(WatchedQueue::openAgain);
         aborted = List.of();
         trouble = Trouble.NONE;
         reason = "";
@@ -489,6 +521,7 @@ public final class DeviceRepair {
             // The device does not have them, and no slave touches them.
             wanted.get(i).segment().clearCompletions();
             try {
+              wanted.get(i).requireNamespace(controller.namespaces());
               controller.createQueuePair(wanted.get(i).address());
               problems[i] = "";
             } catch (final NvmeDeviceException e) {

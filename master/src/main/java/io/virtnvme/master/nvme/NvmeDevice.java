@@ -26,7 +26,7 @@ public final class NvmeDevice {
   /** As the process before this one has handed them out; null when this one has opened it. */
   private final DeviceHandles adopted;
 
-  private NvmeDevice(
+  NvmeDevice(
       final PciFunction function,
       final NvmePort port,
       final NvmeController controller,
@@ -142,11 +142,6 @@ public final class NvmeDevice {
   /** I/O queue pairs that it granted: ids 1 to this. */
   public int queuePairCount() {
     return controller.queueCount();
-  }
-
-  /** Finds out whether a controller that was ready still is; it is failed when not. */
-  public void check() {
-    controller.check();
   }
 
   /** Health of the controller, fresh. */

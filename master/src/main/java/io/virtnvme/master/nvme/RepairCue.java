@@ -14,6 +14,8 @@ enum RepairCue {
   LOST,
   /** The state's limit is over. */
   TIME_UP,
+  /** The same, when there is nothing wrong with the device: the operator's reset is called off. */
+  CALLED_OFF,
   /** The operator wants a reset. */
   ASKED
 }

@@ -11,7 +11,8 @@ import java.util.concurrent.TimeUnit;
  * @param abortsMax times within the window that hung commands are aborted before the controller is
  *     reset for them; 0 for a reset at once
  * @param abortWaitNs how long aborted commands may take to end
- * @param gateWaitNs how long slaves may take to keep off the queues before a reset
+ * @param gateWaitNs how long slaves may take to keep off the queues; there is no reset before they
+ *     do
  * @param linkWaitNs how long registers may read as all ones before the device counts as taken out
  * @param resetWaitNs limit of a reset; the driver's own limits are below it with any controller
  * @param pauseNs between a reset that failed and the next one
@@ -42,7 +43,7 @@ public record RepairOptions(
           TimeUnit.SECONDS.toNanos(30),
           2,
           TimeUnit.SECONDS.toNanos(5),
-          TimeUnit.SECONDS.toNanos(3),
+          TimeUnit.SECONDS.toNanos(10),
           TimeUnit.SECONDS.toNanos(5),
           TimeUnit.MINUTES.toNanos(20),
           TimeUnit.SECONDS.toNanos(2),

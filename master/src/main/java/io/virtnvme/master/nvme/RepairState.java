@@ -13,7 +13,10 @@ public enum RepairState {
   ABORTING,
   /** Registers read as all ones; gates are shut; waits until the registers answer again. */
   LINK_DOWN,
-  /** Gates are shut; waits until each slave has seen its own. A slave that is dead needs not. */
+  /**
+   * Gates are shut; waits until no slave touches the queues: each has seen its own gate, has polled
+   * since, or is dead.
+   */
   SHUTTING,
   /** The controller is being reset, in the device's thread. */
   RESETTING,

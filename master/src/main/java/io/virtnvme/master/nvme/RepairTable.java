@@ -2,6 +2,7 @@ package io.virtnvme.master.nvme;
 
 import static io.virtnvme.master.nvme.RepairCue.ASKED;
 import static io.virtnvme.master.nvme.RepairCue.BROKEN;
+import static io.virtnvme.master.nvme.RepairCue.CALLED_OFF;
 import static io.virtnvme.master.nvme.RepairCue.HUNG;
 import static io.virtnvme.master.nvme.RepairCue.HUNG_AGAIN;
 import static io.virtnvme.master.nvme.RepairCue.LOST;
@@ -42,7 +43,7 @@ final class RepairTable {
 
   static final List<Row> ROWS =
       List.of(
-          row(WATCHING, Resets.ANY, WATCHING, WELL, TIME_UP),
+          row(WATCHING, Resets.ANY, WATCHING, WELL, TIME_UP, CALLED_OFF),
           // The least that may help: one command, not the whole controller.
           row(WATCHING, Resets.ANY, ABORTING, HUNG),
           row(WATCHING, Resets.LEFT, SHUTTING, HUNG_AGAIN, BROKEN),
@@ -50,7 +51,7 @@ final class RepairTable {
           row(WATCHING, Resets.ANY, LINK_DOWN, LOST),
           row(WATCHING, Resets.ANY, SHUTTING, ASKED),
           row(ABORTING, Resets.ANY, WATCHING, WELL),
-          row(ABORTING, Resets.ANY, ABORTING, HUNG, HUNG_AGAIN),
+          row(ABORTING, Resets.ANY, ABORTING, HUNG, HUNG_AGAIN, CALLED_OFF),
           row(ABORTING, Resets.LEFT, SHUTTING, BROKEN, TIME_UP),
           row(ABORTING, Resets.SPENT, FAILED, BROKEN, TIME_UP),
           row(ABORTING, Resets.ANY, LINK_DOWN, LOST),
@@ -59,24 +60,25 @@ final class RepairTable {
           row(LINK_DOWN, Resets.LEFT, SHUTTING, WELL),
           row(LINK_DOWN, Resets.SPENT, FAILED, WELL),
           row(LINK_DOWN, Resets.ANY, GONE, TIME_UP),
-          row(LINK_DOWN, Resets.ANY, LINK_DOWN, HUNG, HUNG_AGAIN, BROKEN, LOST, ASKED),
-          // A slave that does not answer does not hold up the others: its queues stay shut, and are
-          // created when it has seen that, or is dead.
-          row(SHUTTING, Resets.ANY, RESETTING, WELL, TIME_UP),
+          row(LINK_DOWN, Resets.ANY, LINK_DOWN, HUNG, HUNG_AGAIN, BROKEN, LOST, ASKED, CALLED_OFF),
+          // No controller is reset while a slave may touch its queues.
+          row(SHUTTING, Resets.ANY, RESETTING, WELL),
+          row(SHUTTING, Resets.ANY, FAILED, TIME_UP),
+          row(SHUTTING, Resets.ANY, WATCHING, CALLED_OFF),
           row(SHUTTING, Resets.ANY, SHUTTING, HUNG, HUNG_AGAIN, BROKEN, LOST, ASKED),
           row(RESETTING, Resets.ANY, WATCHING, WELL),
           row(RESETTING, Resets.LEFT, PAUSING, BROKEN),
           row(RESETTING, Resets.SPENT, FAILED, BROKEN),
           row(RESETTING, Resets.ANY, FAILED, TIME_UP),
           row(RESETTING, Resets.ANY, LINK_DOWN, LOST),
-          row(RESETTING, Resets.ANY, RESETTING, HUNG, HUNG_AGAIN, ASKED),
+          row(RESETTING, Resets.ANY, RESETTING, HUNG, HUNG_AGAIN, ASKED, CALLED_OFF),
           row(PAUSING, Resets.ANY, SHUTTING, TIME_UP, ASKED),
-          row(PAUSING, Resets.ANY, PAUSING, WELL, HUNG, HUNG_AGAIN, BROKEN, LOST),
+          row(PAUSING, Resets.ANY, PAUSING, WELL, HUNG, HUNG_AGAIN, BROKEN, LOST, CALLED_OFF),
           row(FAILED, Resets.ANY, SHUTTING, ASKED),
           row(FAILED, Resets.ANY, GONE, LOST),
-          row(FAILED, Resets.ANY, FAILED, WELL, HUNG, HUNG_AGAIN, BROKEN, TIME_UP),
+          row(FAILED, Resets.ANY, FAILED, WELL, HUNG, HUNG_AGAIN, BROKEN, TIME_UP, CALLED_OFF),
           row(GONE, Resets.ANY, SHUTTING, ASKED),
-          row(GONE, Resets.ANY, GONE, WELL, HUNG, HUNG_AGAIN, BROKEN, LOST, TIME_UP));
+          row(GONE, Resets.ANY, GONE, WELL, HUNG, HUNG_AGAIN, BROKEN, LOST, TIME_UP, CALLED_OFF));
 
   private RepairTable() {}
 

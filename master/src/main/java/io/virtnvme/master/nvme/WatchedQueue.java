@@ -3,7 +3,9 @@ package io.virtnvme.master.nvme;
 import io.virtnvme.ipc.nvme.queue.DeviceQueueGeometry;
 import io.virtnvme.ipc.nvme.queue.DeviceQueueSegment;
 import io.virtnvme.ipc.nvme.queue.DeviceQueueSegment.Counter;
+import io.virtnvme.ipc.sys.Errno;
 import java.util.Arrays;
+import java.util.List;
 import java.util.function.BooleanSupplier;
 
 /**
@@ -97,6 +99,38 @@ final class WatchedQueue {
   void onCreated(final long nowNs) {
     onAdopted(nowNs);
     segment.openGate(true);
+  }
+
+  /** Lets the slave go on where it stopped, if nothing has happened to the queues. */
+  void openAgain() {
+    if (isOnDevice && whenGone == null) {
+      segment.openGate(false);
+    }
+  }
+
+  /**
+   * Checks that the controller has the namespace as it was.
+   *
+   * @throws NvmeDeviceException when it has not
+   */
+  void requireNamespace(final List<NamespaceIdentity> namespaces) {
+    final DeviceQueueGeometry geometry = segment.geometry();
+    for (final NamespaceIdentity namespace : namespaces) {
+      if (namespace.id() == geometry.namespaceId()
+          && namespace.blockBytes() == geometry.blockBytes()
+          && namespace.blockCount() >= geometry.firstBlock() + geometry.blockCount()) {
+        return;
+      }
+    }
+    throw new NvmeDeviceException(
+        Errno.EIO,
+        "namespace "
+            + Integer.toUnsignedString(geometry.namespaceId())
+            + " is not what it was: blocks of "
+            + geometry.blockBytes()
+            + " bytes, "
+            + geometry.blockCount()
+            + " of them; detach the controller and look at it");
   }
 
   void onRefused() {

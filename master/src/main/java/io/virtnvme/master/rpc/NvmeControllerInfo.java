@@ -3,6 +3,7 @@ package io.virtnvme.master.rpc;
 import io.virtnvme.master.nvme.ControllerIdentity;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 
 /**
  * An NVMe controller as it is.
@@ -13,6 +14,7 @@ import java.util.Locale;
  * @param reason why it is in this state; empty when there is nothing to say
  * @param identity what it says that it is; null when it was not asked yet
  * @param problems why namespaces are no bdevs, a sentence each
+ * @param repair null while nobody watches the device
  */
 public record NvmeControllerInfo(
     NvmeControllerSpec spec,
@@ -20,7 +22,8 @@ public record NvmeControllerInfo(
     String driverState,
     String reason,
     ControllerIdentity identity,
-    List<String> problems) {
+    List<String> problems,
+    Repair repair) {
   /** Whether it serves. */
   public enum State {
     /** Serves, or would. */
@@ -39,6 +42,22 @@ public record NvmeControllerInfo(
       return name().toLowerCase(Locale.ROOT);
     }
   }
+
+  /**
+   * The repair of its device.
+   *
+   * @param state where it is
+   * @param trouble what it is about; {@code none} while nothing is to repair
+   * @param reason a sentence, or an empty string
+   * @param troubles how often each kind was found
+   * @param states how often each was entered
+   */
+  public record Repair(
+      String state,
+      String trouble,
+      String reason,
+      Map<String, Long> troubles,
+      Map<String, Long> states) {}
 
   public NvmeControllerInfo {
     problems = List.copyOf(problems);

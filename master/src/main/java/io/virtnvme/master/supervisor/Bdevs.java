@@ -244,21 +244,30 @@ final class Bdevs {
   }
 
   /**
-   * Completes when no slave is amidst anything on these bdevs that it began before; it fails when a
-   * slave does not say so.
+   * Completes when no slave is amidst anything on any bdev that it began before; it fails when a
+   * slave does not say so, or cannot be asked and is not dead.
    */
-  CompletableFuture<Void> awaitCycles(final List<BdevEntry> some) {
-    CompletableFuture<Answer> all = CompletableFuture.completedFuture(NO_OWNER);
-    for (final BdevEntry entry : some) {
-      final Slave owner = seats.seat(entry.seat()).owner();
-      if (owner != null && !owner.isReachable()) {
+  CompletableFuture<Void> awaitCycles() {
+    for (final Slave slave : slaves.all()) {
+      if (slave.mayServe() && !slave.isReachable()) {
         return CompletableFuture.failedFuture(
-            new RpcException(
-                RpcException.EBUSY, owner + " is on its way out; try again in a moment"));
+            new RpcException(RpcException.EBUSY, slave + " is on its way out"));
       }
-      all = all.thenCombine(askAll(entry, RelayMessageType.BDEV_CYCLE, writer -> {}), Bdevs::worse);
+    }
+    CompletableFuture<Answer> all = CompletableFuture.completedFuture(NO_OWNER);
+    for (final Slave slave : slaves.reachable()) {
+      all =
+          all.thenCombine(
+              ask(slave, 0, "its queues", RelayMessageType.BDEV_CYCLE, writer -> {}), Bdevs::worse);
     }
     return all.thenCompose(Bdevs::asStage);
+  }
+
+  /** Whether a living slave is known to own the seat of a bdev. */
+  boolean isOwned(final String name) {
+    final BdevEntry entry = byName.get(name);
+    final Slave owner = entry == null ? null : seats.seat(entry.seat()).owner();
+    return owner != null && owner.isReachable();
   }
 
   /** Every slave lets go of an NVMe device whose bdevs are gone; it fails when one does not. */

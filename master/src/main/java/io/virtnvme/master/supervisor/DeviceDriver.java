@@ -4,7 +4,6 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import io.virtnvme.ipc.nvme.IdentifyController;
 import io.virtnvme.ipc.nvme.PrpEntry;
-import io.virtnvme.ipc.nvme.queue.DeviceQueueFault;
 import io.virtnvme.ipc.nvme.queue.DeviceQueueGeometry;
 import io.virtnvme.ipc.nvme.queue.DeviceQueueSegment;
 import io.virtnvme.ipc.segment.BadSegmentException;
@@ -39,8 +38,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * One NVMe device and the queue pairs of its bdevs, one for each reactor. Methods wait for the
- * device; they run on a thread of its own, which {@link #thread} gives tasks to. {@link #device}
- * and {@link #problems} may be asked by any.
+ * device; they run on a thread of its own, which {@link #thread} gives tasks to. What is volatile
+ * may be asked by any.
  */
 final class DeviceDriver {
   private static final Logger LOG = LoggerFactory.getLogger(DeviceDriver.class);
@@ -75,6 +74,7 @@ final class DeviceDriver {
   private final ExecutorService thread;
   private final List<DeviceQueueSegment> pairs = new ArrayList<>();
   private final List<Path> files = new ArrayList<>();
+  private volatile List<DeviceCare.Pair> watched = List.of();
   private volatile NvmeDevice device;
   private volatile DeviceHandles handles;
 
@@ -221,7 +221,7 @@ final class DeviceDriver {
     final String bdev = spec.bdevName(namespace.id());
     // What a master before this one has left there, without a slave alive, is replaced.
     final DeviceQueueSegment segment = DeviceQueueSegment.create(segments, bdev, reactor, geometry);
-    pairs.add(segment);
+    keep(bdev, segment);
     files.add(segments.nvmeQueue(bdev, reactor));
     made.dma().map(segment.address(), geometry.iova(), segment.lengthBytes());
     made.createQueuePair(address(segment));
@@ -267,13 +267,12 @@ final class DeviceDriver {
    * Takes over a device whose queue pairs living slaves drive, and lets it be.
    *
    * @param heldHandles become the device's
-   * @return whether a master died while it reset the device: a reset must follow
    */
-  boolean adopt(final DeviceHandles heldHandles, final List<String> bdevs) {
+  void adopt(final DeviceHandles heldHandles, final List<String> bdevs) {
     try {
       for (final String bdev : bdevs) {
         for (int i = 0; Files.exists(segments.nvmeQueue(bdev, i)); i++) {
-          pairs.add(DeviceQueueSegment.open(segments, bdev, i));
+          keep(bdev, DeviceQueueSegment.open(segments, bdev, i));
           files.add(segments.nvmeQueue(bdev, i));
         }
       }
@@ -292,79 +291,18 @@ final class DeviceDriver {
       forgetPairs();
       throw answer(e);
     }
-    return pairs.stream().anyMatch(pair -> !pair.isGateOpen());
   }
 
-  /** Slaves that come to the gates from now on touch nothing. */
-  void shutGates() {
-    required();
-    pairs.forEach(DeviceQueueSegment::shutGate);
+  private void keep(final String bdev, final DeviceQueueSegment segment) {
+    pairs.add(segment);
+    final List<DeviceCare.Pair> grown = new ArrayList<>(watched);
+    grown.add(new DeviceCare.Pair(bdev, segment));
+    watched = List.copyOf(grown);
   }
 
-  /** Opens them again; nothing has happened to the queues. */
-  void openGates() {
-    pairs.forEach(pair -> pair.openGate(false));
-  }
-
-  /**
-   * Resets the controller and makes the queues anew. Gates are shut, and no slave is beyond them;
-   * they stay shut when this throws.
-   */
-  void reset(final String why) {
-    final NvmeDevice now = required();
-    try {
-      now.reset(why);
-      for (final DeviceQueueSegment pair : pairs) {
-        requireSame(now, pair.geometry());
-        pair.clearCompletions();
-        now.createQueuePair(address(pair));
-      }
-    } catch (final RuntimeException e) {
-      throw answer(e);
-    }
-    pairs.forEach(pair -> pair.openGate(true));
-  }
-
-  private static void requireSame(final NvmeDevice now, final DeviceQueueGeometry before) {
-    for (final NamespaceIdentity namespace : now.namespaces()) {
-      if (namespace.id() == before.namespaceId()
-          && namespace.blockBytes() == before.blockBytes()
-          && namespace.blockCount() >= before.firstBlock() + before.blockCount()) {
-        return;
-      }
-    }
-    throw new RpcException(
-        RpcException.EIO,
-        "namespace "
-            + Integer.toUnsignedString(before.namespaceId())
-            + " is not what it was before the reset: blocks of "
-            + before.blockBytes()
-            + " bytes, "
-            + before.blockCount()
-            + " of them; detach the controller and look at it");
-  }
-
-  /** What is wrong with the device, as a sentence; empty when nothing is. */
-  String trouble() {
-    final NvmeDevice now = device;
-    if (now == null) {
-      return "";
-    }
-    try {
-      now.check();
-    } catch (final NvmeDeviceException e) {
-      return e.getMessage();
-    }
-    for (int i = 0; i < pairs.size(); i++) {
-      final int fault = pairs.get(i).fault();
-      if (fault != DeviceQueueFault.NONE.code()) {
-        return "a slave gave up queue pair "
-            + files.get(i).getFileName()
-            + ", whose device or memory broke the rules: fault="
-            + fault;
-      }
-    }
-    return "";
+  /** The queue pairs, until {@link #detach} or {@link #leave}. */
+  List<DeviceCare.Pair> pairs() {
+    return watched;
   }
 
   /**
@@ -458,6 +396,7 @@ final class DeviceDriver {
   private void forgetPairs() {
     pairs.forEach(DeviceQueueSegment::close);
     pairs.clear();
+    watched = List.of();
     files.clear();
   }
 

@@ -19,6 +19,9 @@ final class DeviceEntry {
   private State state = State.DISABLED;
   private String problem = "";
 
+  /** Null while the device is not attached, or is given back. */
+  private DeviceCare care;
+
   /** I/O addresses by the slave that has them. */
   private final Map<Slave, Long> windows = new HashMap<>();
 
@@ -43,6 +46,23 @@ final class DeviceEntry {
 
   DeviceDriver driver() {
     return driver;
+  }
+
+  DeviceCare care() {
+    return care;
+  }
+
+  /** Watches the device from now on. */
+  void care(final DeviceCare newCare) {
+    care = newCare;
+  }
+
+  /** Nobody looks at the device any more. */
+  void endCare() {
+    if (care != null) {
+      care.stop();
+      care = null;
+    }
   }
 
   State state() {
@@ -103,6 +123,7 @@ final class DeviceEntry {
         device == null ? "" : device.state().label(),
         problem.isEmpty() && device != null ? device.reason() : problem,
         device == null ? null : device.identity(),
-        driver.problems());
+        driver.problems(),
+        care == null ? null : care.info());
   }
 }

@@ -6,6 +6,9 @@ import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.master.nvme.ControllerState;
 import io.virtnvme.master.nvme.DeviceHandles;
 import io.virtnvme.master.nvme.NvmeDevice;
+import io.virtnvme.master.nvme.RepairOptions;
+import io.virtnvme.master.nvme.RepairState;
+import io.virtnvme.master.nvme.Trouble;
 import io.virtnvme.master.relay.EventLoop;
 import io.virtnvme.master.relay.MasterCounter;
 import io.virtnvme.master.relay.MasterCounters;
@@ -39,7 +42,6 @@ final class Devices {
   /** A master does not wait longer for devices when it starts; they go on to come up. */
   private static final long RESTORE_NS_MAX = TimeUnit.SECONDS.toNanos(10);
 
-  private static final long WATCH_NS = TimeUnit.MILLISECONDS.toNanos(500);
   private static final long PAST_POLL_NS = TimeUnit.MILLISECONDS.toNanos(200);
 
   private static final long CLOSE_NS_MAX = TimeUnit.SECONDS.toNanos(20);
@@ -85,23 +87,6 @@ final class Devices {
     this.isClaimed = isClaimed;
     this.events = events;
     this.touch = touch;
-  }
-
-  /** Looks at each device now and then, so that a broken one shows as failed. */
-  void watch() {
-    for (final DeviceEntry entry : byName.values()) {
-      if (entry.state() == State.ENABLED) {
-        then(
-            onDevice(entry, entry.driver()::trouble),
-            (trouble, failure) -> {
-              if (failure == null && !trouble.isEmpty() && entry.state() == State.ENABLED) {
-                LOG.error("NVMe controller {} failed: {}", entry.name(), trouble);
-                become(entry, State.FAILED, trouble);
-              }
-            });
-      }
-    }
-    loop.after(WATCH_NS, this::watch);
   }
 
   List<NvmeControllerInfo> infos() {
@@ -176,6 +161,82 @@ final class Devices {
     touch.run();
   }
 
+  /** Has the device of this controller watched, and repaired; its caller starts that. */
+  private DeviceCare watch(final DeviceEntry entry) {
+    final DeviceDriver driver = entry.driver();
+    final DeviceCare care =
+        new DeviceCare(
+            driver.device(),
+            driver.thread(),
+            driver.pairs(),
+            RepairOptions.DEFAULT,
+            loop,
+            new BdevSlaves(),
+            new CareEvents(entry));
+    entry.care(care);
+    return care;
+  }
+
+  /** What slaves do with the queue pairs of devices. */
+  private final class BdevSlaves implements DeviceCare.SlaveView {
+    @Override
+    public boolean isOwned(final String bdev) {
+      return bdevs.isOwned(bdev);
+    }
+
+    @Override
+    public CompletableFuture<Void> awaitCycles() {
+      return bdevs.awaitCycles();
+    }
+  }
+
+  /** What the operator is told of a device's repair. */
+  private final class CareEvents implements DeviceCare.Listener {
+    private final DeviceEntry entry;
+
+    CareEvents(final DeviceEntry entry) {
+      this.entry = entry;
+    }
+
+    @Override
+    public void onRepair(
+        final RepairState before,
+        final RepairState now,
+        final Trouble trouble,
+        final String reason) {
+      if (now == RepairState.RESETTING) {
+        counters.increment(MasterCounter.DEVICE_RESETS);
+      }
+      if (now == RepairState.FAILED || now == RepairState.GONE) {
+        LOG.error("NVMe controller {} is {}: {}", entry.name(), now.label(), reason);
+      }
+      record("nvme_" + now.label(), trouble.label() + ": " + reason);
+      entry.state(entry.care().state(), now == RepairState.WATCHING ? "" : reason);
+      touch.run();
+    }
+
+    @Override
+    public void onNote(final Trouble trouble, final String sentence) {
+      LOG.warn("NVMe controller {}: {}: {}", entry.name(), trouble.label(), sentence);
+      record("nvme_note", trouble.label() + ": " + sentence);
+      touch.run();
+    }
+
+    @Override
+    public void onQueue(final String bdev, final String problem) {
+      if (!problem.isEmpty()) {
+        LOG.error("NVMe controller {}: bdev {}: {}", entry.name(), bdev, problem);
+        record("nvme_refused", bdev + ": " + problem);
+      }
+      entry.state(entry.care().state(), entry.care().problem());
+      touch.run();
+    }
+
+    private void record(final String type, final String text) {
+      events.accept(type, entry.name() + " " + entry.spec().address() + " " + text);
+    }
+  }
+
   // Attaching.
 
   /** Keeps name and device for a controller that is to be attached. */
@@ -207,6 +268,7 @@ final class Devices {
     entry.spec().bdevs().forEach(bdevs::requireFree);
     entry.freeWindows(entry.driver().windows());
     become(entry, State.ENABLED, "");
+    watch(entry).start();
     slaves.reachable().forEach(slave -> tell(slave, entry));
     CompletableFuture<Void> added = CompletableFuture.completedFuture(null);
     for (final BdevSpec bdev : entry.spec().bdevs()) {
@@ -217,6 +279,7 @@ final class Devices {
 
   /** Forgets a controller that could not be attached, and gives back what there is of it; slow. */
   CompletableFuture<Void> giveUp(final DeviceEntry entry) {
+    entry.endCare();
     return doOnDevice(entry, () -> entry.driver().detach(entry.spec().wasKernels()))
         .thenAccept(done -> forget(entry));
   }
@@ -310,6 +373,7 @@ final class Devices {
                 + " is in use: delete the controllers and namespaces that export it first");
       }
     }
+    entry.endCare();
     become(entry, State.DELETING, "");
     CompletableFuture<Void> removed = CompletableFuture.completedFuture(null);
     for (final BdevEntry bdev : own) {
@@ -356,38 +420,12 @@ final class Devices {
                       : CompletableFuture.failedFuture(
                           new RpcException(RpcException.EIO, entry.info().reason())));
     }
-    return reset(entry, why);
-  }
-
-  private CompletableFuture<Void> reset(final DeviceEntry entry, final String why) {
-    become(entry, State.RESETTING, why);
-    counters.increment(MasterCounter.DEVICE_RESETS);
-    return doOnDevice(entry, entry.driver()::shutGates)
-        .thenCompose(done -> awaitGates(entry))
-        .thenCompose(done -> doOnDevice(entry, () -> entry.driver().reset(why)))
-        .whenComplete(
-            (done, failure) -> {
-              if (entry.state() == State.RESETTING) {
-                become(
-                    entry,
-                    failure == null ? State.ENABLED : State.FAILED,
-                    failure == null ? "" : String.valueOf(Elsewhere.cause(failure).getMessage()));
-              }
-            });
-  }
-
-  /** Nobody is beyond the gates then; when a slave does not say so, they are opened again. */
-  private CompletableFuture<Void> awaitGates(final DeviceEntry entry) {
-    return bdevs
-        .awaitCycles(bdevs.ofDevice(entry.name()))
-        .exceptionallyCompose(
-            failure ->
-                doOnDevice(entry, entry.driver()::openGates)
-                    .thenCompose(
-                        opened -> {
-                          become(entry, State.ENABLED, "");
-                          return CompletableFuture.failedFuture(Elsewhere.cause(failure));
-                        }));
+    if (entry.care() == null) {
+      throw new RpcException(
+          RpcException.EBUSY,
+          "controller " + name + " was to be detached, and still is not; detach it again");
+    }
+    return entry.care().reset(why);
   }
 
   /** Asks a device something; slow. */
@@ -455,13 +493,19 @@ final class Devices {
 
   private CompletableFuture<Void> adopt(final DeviceEntry entry, final Held mine) {
     final List<String> names = bdevs.ofDevice(entry.name()).stream().map(BdevEntry::name).toList();
-    return onDevice(entry, () -> entry.driver().adopt(mine.handles(), names))
+    return doOnDevice(entry, () -> entry.driver().adopt(mine.handles(), names))
         .thenCompose(
-            mustReset -> {
+            done -> {
               become(entry, State.ENABLED, "");
-              return mustReset
-                  ? reset(entry, "a master died while it reset the controller")
-                  : CompletableFuture.<Void>completedFuture(null);
+              final DeviceCare care = watch(entry);
+              final boolean isWhole =
+                  entry.driver().pairs().stream().allMatch(pair -> pair.queue().isGateOpen());
+              final CompletableFuture<Void> served =
+                  isWhole
+                      ? CompletableFuture.completedFuture(null)
+                      : care.reset("a master died while it reset the controller");
+              care.start();
+              return served;
             })
         .exceptionally(
             failure -> {
@@ -490,6 +534,7 @@ final class Devices {
     entry.spec(spec.with(spec.wasKernels() || found.wasKernels(), spec.namespaces()));
     entry.freeWindows(entry.driver().windows());
     become(entry, State.ENABLED, "");
+    watch(entry).start();
     slaves.reachable().forEach(slave -> tell(slave, entry));
     CompletableFuture<Void> told = CompletableFuture.completedFuture(null);
     for (final NvmeControllerSpec.Namespace known : spec.namespaces()) {
@@ -520,6 +565,7 @@ final class Devices {
     final CompletableFuture<Void> enough = new CompletableFuture<>();
     final List<CompletableFuture<Void>> all = new ArrayList<>();
     for (final DeviceEntry entry : byName.values()) {
+      entry.endCare();
       all.add(doOnDevice(entry, () -> entry.driver().detach(entry.spec().wasKernels())));
     }
     final EventLoop.Timer timer =
@@ -541,6 +587,7 @@ final class Devices {
   /** Leaves every device to the slaves and to the next master. */
   void leave() {
     for (final DeviceEntry entry : byName.values()) {
+      entry.endCare();
       entry.driver().thread().execute(entry.driver()::leave);
     }
   }

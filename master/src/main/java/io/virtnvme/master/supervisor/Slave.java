@@ -129,6 +129,13 @@ final class Slave {
     return state.isLive() && introduced && link != null && !link.isClosed();
   }
 
+  /** Whether it may have a seat: it is not dead, and was not started just now. */
+  boolean mayServe() {
+    return state != SlaveState.FAILED
+        && state != SlaveState.GONE
+        && (introduced || state != SlaveState.STARTING);
+  }
+
   String build() {
     return build;
   }

@@ -147,7 +147,6 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
         Listener.seqPacket(loop, config.runDirectory().resolve("slaves.sock"), slaves::onConnected);
     adoption.start();
     watchdog.start();
-    devices.watch();
   }
 
   private void onAdoptionDone() {

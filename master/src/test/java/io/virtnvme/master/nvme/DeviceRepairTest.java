@@ -79,6 +79,20 @@ class DeviceRepairTest {
   }
 
   @Test
+  void shouldNotCreateTheQueueOfANamespaceThatIsNotThere() {
+    rig(OPTIONS);
+    try (DeviceQueueSegment queue = rig.segment(2, 2)) {
+      rig.repair.add(queue, () -> false);
+      rig.slave(1);
+      rig.requireService();
+      assertTrue(
+          rig.events.get(0).contains("namespace 2 is not what it was"), rig.events::toString);
+      assertEquals(0, queue.creation());
+      assertTrue(rig.repair.isServing());
+    }
+  }
+
+  @Test
   void shouldAbortACommandWithoutEndAndLeaveTheOthersAlone() {
     final SoftSlave[] slaves = served(OPTIONS, 2);
     rig.device.faults().loseNext(1);
@@ -336,39 +350,50 @@ class DeviceRepairTest {
   }
 
   @Test
-  void shouldNotLetOneSlaveHoldUpTheOthers() {
+  void shouldNotResetWhileASlaveMayTouchAQueue() {
     final SoftSlave[] slaves = served(OPTIONS, 2);
     slaves[0].hang(true);
     rig.device.failFatally();
     rig.await(RepairState.SHUTTING);
-    final long tookNs = rig.await(RepairState.WATCHING);
-    assertTrue(tookNs >= OPTIONS.gateWaitNs(), () -> "took ns: " + tookNs);
-    assertTrue(tookNs < OPTIONS.gateWaitNs() + SECOND_NS, () -> "took ns: " + tookNs);
-    rig.pass(1, TimeUnit.SECONDS);
-    assertEquals(2, slaves[1].queue().creation());
-    assertEquals(1, slaves[0].queue().creation());
-    final int before = slaves[1].endedCount();
-    slaves[1].submit(2);
-    rig.await(SECOND_NS, () -> slaves[1].endedCount() == before + 1);
-    assertTrue(rig.events.stream().anyMatch(event -> event.startsWith("note queue: queue 1")));
+    rig.pass(OPTIONS.gateWaitNs() / 2);
+    assertEquals(RepairState.SHUTTING, rig.repair.state());
+    assertEquals(0, rig.repair.count(RepairState.RESETTING));
     // Its successor finds a gate that is shut, and a queue that is new.
     slaves[0].die();
     rig.await(SECOND_NS, () -> slaves[0].queue().creation() == 2);
+    rig.requireService();
+    assertEquals(2, slaves[1].queue().creation());
   }
 
   @Test
-  void shouldCreateTheQueueOfASlaveThatWasLate() {
-    final SoftSlave[] slaves = served(OPTIONS, 1);
+  void shouldGiveUpWhenASlaveDoesNotKeepOff() {
+    final SoftSlave[] slaves = served(OPTIONS, 2);
+    slaves[1].hang(true);
+    rig.device.failFatally();
+    final long tookNs = rig.await(RepairState.FAILED);
+    assertTrue(tookNs >= OPTIONS.gateWaitNs(), () -> "took ns: " + tookNs);
+    assertTrue(rig.repair.reason().contains("queues 2"), rig.repair::reason);
+    assertEquals(0, rig.repair.count(RepairState.RESETTING));
+    slaves[1].hang(false);
+    rig.repair.requestReset("asked for");
+    rig.requireService();
+  }
+
+  @Test
+  void shouldCallOffTheOperatorsResetWhenASlaveDoesNotKeepOff() {
+    final SoftSlave[] slaves = served(OPTIONS, 2);
     slaves[0].submit(0);
     slaves[0].hang(true);
     rig.repair.requestReset("asked for");
     rig.await(RepairState.SHUTTING);
     rig.await(RepairState.WATCHING);
-    rig.pass(10, TimeUnit.SECONDS);
-    assertEquals(1, slaves[0].queue().creation());
+    assertTrue(rig.events.get(1).contains("nothing was reset"), rig.events::toString);
+    assertTrue(slaves[0].queue().isGateOpen());
     slaves[0].hang(false);
     rig.requireService();
-    assertEquals(2, slaves[0].queue().creation());
+    assertEquals(0, rig.repair.count(RepairState.RESETTING));
+    assertEquals(1, slaves[0].queue().creation());
+    assertEquals(1, slaves[1].queue().creation());
   }
 
   @Test

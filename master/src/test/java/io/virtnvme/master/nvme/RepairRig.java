@@ -63,6 +63,10 @@ final class RepairRig implements DeviceRepair.Listener, AutoCloseable {
   }
 
   DeviceQueueSegment segment(final int queueId) {
+    return segment(queueId, 1);
+  }
+
+  DeviceQueueSegment segment(final int queueId, final int namespaceId) {
     final long lengthBytes = DeviceQueueSegment.length(ENTRY_COUNT, SLOT_COUNT);
     final long iova = driver.port.iovas().take(lengthBytes, 4096);
     final DeviceQueueSegment queue =
@@ -71,7 +75,7 @@ final class RepairRig implements DeviceRepair.Listener, AutoCloseable {
             "Nvme0n1",
             queueId,
             new DeviceQueueGeometry(
-                ENTRY_COUNT, SLOT_COUNT, queueId, 1, iova, 0, 8192, 512, 128 * 1024, 0));
+                ENTRY_COUNT, SLOT_COUNT, queueId, namespaceId, iova, 0, 8192, 512, 128 * 1024, 0));
     device.map(queue.address(), iova, queue.lengthBytes());
     return queue;
   }

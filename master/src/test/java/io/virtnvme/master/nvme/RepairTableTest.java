@@ -32,9 +32,12 @@ class RepairTableTest {
     for (final RepairTable.Row row : RepairTable.ROWS) {
       if (row.next() == RepairState.RESETTING && row.state() != RepairState.RESETTING) {
         assertEquals(RepairState.SHUTTING, row.state());
+        assertEquals(Set.of(RepairCue.WELL), row.cues(), "no slave touches a queue");
       }
       if (row.next() == RepairState.WATCHING && row.state().isShut()) {
-        assertEquals(RepairState.RESETTING, row.state(), "gates open after a reset only");
+        assertTrue(
+            row.state() == RepairState.RESETTING || row.cues().equals(Set.of(RepairCue.CALLED_OFF)),
+            "gates open after a reset, or when there is none");
       }
     }
   }

@@ -444,11 +444,9 @@ public final class SlaveControl implements ReactorEvents {
   }
 
   private void onBdevCycle(final long id, final long sequence) {
-    final Volumes.Volume volume = volumes.get(id);
-    final Seat seat = volume == null ? null : seats.get(volume.seat());
+    // Every seat: a disk that was removed, or is another seat's now, may still be polled once.
     afterPolls(
-        seat == null ? List.<Seat>of().iterator() : List.of(seat).iterator(),
-        () -> sendBdevResult(id, sequence, 0, "", 0));
+        List.copyOf(seats.values()).iterator(), () -> sendBdevResult(id, sequence, 0, "", 0));
   }
 
   /**

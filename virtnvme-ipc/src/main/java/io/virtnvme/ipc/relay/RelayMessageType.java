@@ -137,8 +137,8 @@ public enum RelayMessageType {
    */
   DEVICE_HELD(28),
   /**
-   * Master to slave, id = bdev id, since 2.5: BDEV_RESULT answers it when every reactor of the
-   * bdev's seat has polled its disks since this came.
+   * Master to slave, since 2.5: BDEV_RESULT with the same id answers it when every reactor of the
+   * slave's seats has polled its disks since this came.
    */
   BDEV_CYCLE(29),
   /**

@@ -113,7 +113,20 @@ public final class NvmeMethods {
     if (info.identity() != null) {
       addIdentity(ours, info.identity());
     }
+    if (info.repair() != null) {
+      addRepair(ours.putObject("repair"), info.repair());
+    }
     return json;
+  }
+
+  private static void addRepair(final ObjectNode json, final NvmeControllerInfo.Repair repair) {
+    json.put("state", repair.state())
+        .put("trouble", repair.trouble())
+        .put("reason", repair.reason());
+    final ObjectNode troubles = json.putObject("troubles");
+    repair.troubles().forEach(troubles::put);
+    final ObjectNode states = json.putObject("states");
+    repair.states().forEach(states::put);
   }
 
   private static void addIdentity(final ObjectNode json, final ControllerIdentity identity) {

@@ -45,7 +45,8 @@ final class FakeNvme implements NvmeControl {
             "ready",
             "",
             IDENTITY,
-            List.of());
+            List.of(),
+            null);
     byName.put(spec.name(), info);
     return CompletableFuture.completedFuture(info);
   }

@@ -359,9 +359,14 @@ public final class DeviceQueueSegment implements AutoCloseable {
     }
   }
 
+  /** The gate: another number each time that it is shut or opened, see {@link #isOpen}. */
+  public long gate() {
+    return Mem.getLongAcquire(address() + GATE_OFFSET);
+  }
+
   /** Whether the gate is open now. */
   public boolean isGateOpen() {
-    return isOpen(Mem.getLongAcquire(address() + GATE_OFFSET));
+    return isOpen(gate());
   }
 
   /** Whether a gate of this value lets the slave through. */
