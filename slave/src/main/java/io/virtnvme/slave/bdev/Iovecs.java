@@ -62,6 +62,37 @@ final class Iovecs {
     return (addressBits & addressMask) == 0 && (lengthBits & lengthMask) == 0;
   }
 
+  /**
+   * Copies between what iovecs name, from a place in them on, and one buffer.
+   *
+   * @param first iovec of the place
+   * @param usedBytes of that one which lie before the place
+   * @param gather from the iovecs to the buffer, else the other way
+   */
+  static void copy(
+      final long iovecs,
+      final int count,
+      final int first,
+      final long usedBytes,
+      final long buffer,
+      final long lengthBytes,
+      final boolean gather) {
+    long used = usedBytes;
+    long done = 0;
+    for (int i = first; done < lengthBytes && i < count; i++) {
+      final long iovec = at(iovecs, i);
+      final long length = Math.min(length(iovec) - used, lengthBytes - done);
+      final long address = address(iovec) + used;
+      if (gather) {
+        Mem.copy(address, buffer + done, length);
+      } else {
+        Mem.copy(buffer + done, address, length);
+      }
+      done += length;
+      used = 0;
+    }
+  }
+
   static boolean inRange(
       final long offsetBytes, final long lengthBytes, final long deviceLengthBytes) {
     return offsetBytes >= 0 && lengthBytes >= 0 && lengthBytes <= deviceLengthBytes - offsetBytes;

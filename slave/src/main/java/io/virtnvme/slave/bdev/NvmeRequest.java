@@ -262,21 +262,6 @@ final class NvmeRequest {
   /** Between the iovecs, from the present place on, and the bounce buffer. */
   private void copy(final boolean gather) {
     final long buffer = list + NvmePrps.BOUNCE_OFFSET;
-    int i = iovecIndex;
-    long used = iovecUsedBytes;
-    long done = 0;
-    while (done < pieceBytes && i < iovecCount) {
-      final long iovec = Iovecs.at(iovecs, i);
-      final long length = Math.min(Iovecs.length(iovec) - used, pieceBytes - done);
-      final long address = Iovecs.address(iovec) + used;
-      if (gather) {
-        Mem.copy(address, buffer + done, length);
-      } else {
-        Mem.copy(buffer + done, address, length);
-      }
-      done += length;
-      used = 0;
-      i++;
-    }
+    Iovecs.copy(iovecs, iovecCount, iovecIndex, iovecUsedBytes, buffer, pieceBytes, gather);
   }
 }

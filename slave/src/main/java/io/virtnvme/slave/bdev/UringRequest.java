@@ -1,6 +1,5 @@
 package io.virtnvme.slave.bdev;
 
-import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.sys.Errno;
 import io.virtnvme.ipc.sys.IoUring;
 
@@ -324,29 +323,10 @@ final class UringRequest {
   }
 
   private void gather(final long buffer, final long lengthBytes) {
-    copy(buffer, lengthBytes, true);
+    Iovecs.copy(iovecs, iovecCount, iovecIndex, iovecUsedBytes, buffer, lengthBytes, true);
   }
 
   private void scatter(final long buffer, final long lengthBytes) {
-    copy(buffer, lengthBytes, false);
-  }
-
-  private void copy(final long buffer, final long lengthBytes, final boolean gather) {
-    int i = iovecIndex;
-    long used = iovecUsedBytes;
-    long done = 0;
-    while (done < lengthBytes) {
-      final long iovec = Iovecs.at(iovecs, i);
-      final long length = Math.min(Iovecs.length(iovec) - used, lengthBytes - done);
-      final long address = Iovecs.address(iovec) + used;
-      if (gather) {
-        Mem.copy(address, buffer + done, length);
-      } else {
-        Mem.copy(buffer + done, address, length);
-      }
-      done += length;
-      used = 0;
-      i++;
-    }
+    Iovecs.copy(iovecs, iovecCount, iovecIndex, iovecUsedBytes, buffer, lengthBytes, false);
   }
 }
