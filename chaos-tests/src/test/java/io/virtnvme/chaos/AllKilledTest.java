@@ -12,6 +12,7 @@ import io.virtnvme.ipc.vhostuser.VhostUserFrontEndConfig;
 import io.virtnvme.ipc.virtio.BlkRequest;
 import io.virtnvme.ipc.virtio.DriverQueue;
 import java.util.BitSet;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -20,6 +21,7 @@ import org.junit.jupiter.params.provider.CsvSource;
  * P3: every process is killed at once. The registry brings disks and controllers back, the
  * front-end connects again, and its inflight region brings back what was under way.
  */
+@Tag("once")
 class AllKilledTest {
   private static final int REQUESTS = 48;
   private static final int BLOCK_COUNT = 1024;

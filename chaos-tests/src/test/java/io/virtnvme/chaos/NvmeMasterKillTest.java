@@ -5,10 +5,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.util.List;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** P2 for NVMe: the master is killed; guests do not notice, and a new master takes over. */
+@Tag("once")
 class NvmeMasterKillTest {
   @RegisterExtension private final Pairs pairs = new Pairs();
 
