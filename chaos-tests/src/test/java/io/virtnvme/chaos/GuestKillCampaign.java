@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.virtnvme.chaos.guest.CommandResult;
 import io.virtnvme.chaos.guest.FioJob;
+import io.virtnvme.chaos.guest.FioResult;
 import io.virtnvme.chaos.guest.Guest;
 import io.virtnvme.chaos.guest.RequiresGuest;
 import io.virtnvme.chaos.guest.Running;
@@ -74,6 +75,7 @@ abstract class GuestKillCampaign {
     final Guest guest = rig.guest();
     final List<Blow> plan = plan();
     System.out.println("guest campaign: " + frontEnd.name() + " seed=" + rig.seed() + " " + plan);
+    final List<FioResult> before = frontEnd.devices().stream().map(this::readAtDepth).toList();
     final List<FioRounds> rounds =
         frontEnd.devices().stream()
             .map(
@@ -95,7 +97,8 @@ abstract class GuestKillCampaign {
       assertEquals(qemuLog, guest.qemuLog(), () -> "QEMU must not notice: " + blow);
     }
     final List<FioRounds.Total> totals = FioRounds.finishAll(rounds);
-    report(totals);
+    final List<FioResult> after = frontEnd.devices().stream().map(this::readAtDepth).toList();
+    report(totals, before, after);
     for (final FioRounds.Total total : totals) {
       assertEquals(0, total.errors(), total::toString);
       assertEquals(total.writeBytes(), total.readBytes(), "every byte written is read back");
@@ -169,7 +172,18 @@ abstract class GuestKillCampaign {
     return count;
   }
 
-  private void report(final List<FioRounds.Total> totals) {
+  /** How fast a disk is when nothing is killed: random reads of 4 KiB, 32 in flight. */
+  private FioResult readAtDepth(final String device) {
+    final FioJob job = FioJob.on(device).rw("randread").depth(32).region("0", "32m").build();
+    final FioResult result = rig.guest().start(job).await(GuestRig.LONG);
+    assertEquals(0, result.errors(), result::messages);
+    return result;
+  }
+
+  private void report(
+      final List<FioRounds.Total> totals,
+      final List<FioResult> before,
+      final List<FioResult> after) {
     System.out.println(
         "guest campaign: "
             + frontEnd.name()
@@ -178,9 +192,19 @@ abstract class GuestKillCampaign {
             + " resubmitted="
             + resubmitted()
             + "\n  mem:  "
-            + totals.get(0)
+            + total(0, totals, before, after)
             + "\n  file: "
-            + totals.get(1));
+            + total(1, totals, before, after));
+  }
+
+  private static String total(
+      final int disk,
+      final List<FioRounds.Total> totals,
+      final List<FioResult> before,
+      final List<FioResult> after) {
+    return String.format(
+        "%s; 4 KiB randread at QD 32: %.0f/s before, %.0f/s after",
+        totals.get(disk), before.get(disk).perSecond(), after.get(disk).perSecond());
   }
 
   private void assertStillUsable() {

@@ -14,6 +14,7 @@ import java.time.Duration;
  * @param readBytes bytes read
  * @param writeIos completed writes
  * @param writeBytes bytes written
+ * @param perSecond completed requests per second of the time in which fio had reads or writes to do
  * @param latencyMax the longest request, submission to completion
  * @param messages what fio said beside its report, for example which block does not verify
  */
@@ -24,6 +25,7 @@ public record FioResult(
     long readBytes,
     long writeIos,
     long writeBytes,
+    double perSecond,
     Duration latencyMax,
     String messages) {
   /** Stands alone on a line between what fio says while it runs and its report. */
@@ -56,6 +58,7 @@ public record FioResult(
     long readBytes = 0;
     long writeIos = 0;
     long writeBytes = 0;
+    double perSecond = 0;
     long latencyMaxNs = 0;
     for (final JsonNode job : report.path("jobs")) {
       // "error" is the first errno; "total_err" counts, but only when fio was told to go on after
@@ -65,6 +68,8 @@ public record FioResult(
       readBytes += job.path("read").path("io_bytes").asLong();
       writeIos += job.path("write").path("total_ios").asLong();
       writeBytes += job.path("write").path("io_bytes").asLong();
+      perSecond +=
+          job.path("read").path("iops").asDouble() + job.path("write").path("iops").asDouble();
       for (final String direction : new String[] {"read", "write", "trim"}) {
         latencyMaxNs =
             Math.max(latencyMaxNs, job.path(direction).path("lat_ns").path("max").asLong());
@@ -79,11 +84,12 @@ public record FioResult(
         readBytes,
         writeIos,
         writeBytes,
+        perSecond,
         Duration.ofNanos(latencyMaxNs),
         messages);
   }
 
   private static FioResult failed(final int exitStatus, final String messages) {
-    return new FioResult(exitStatus, 1, 0, 0, 0, 0, Duration.ZERO, messages);
+    return new FioResult(exitStatus, 1, 0, 0, 0, 0, 0, Duration.ZERO, messages);
   }
 }
