@@ -25,7 +25,7 @@ record LoadOptions(
 
   /** Two queues, 16 requests each, split rings. */
   static LoadOptions usual(final long seed) {
-    return new LoadOptions(BLOCK_COUNT, 2, 16, false, seed, FrontEnd.VHOST, 0);
+    return new LoadOptions(BLOCK_COUNT, 2, 16, false, seed, FrontEnd.BLK, 0);
   }
 
   /**
@@ -33,7 +33,7 @@ record LoadOptions(
    * to start and warm up beside it.
    */
   static LoadOptions withPauses(final long seed) {
-    return new LoadOptions(BLOCK_COUNT, 2, 16, false, seed, FrontEnd.VHOST, THINK_US);
+    return new LoadOptions(BLOCK_COUNT, 2, 16, false, seed, FrontEnd.BLK, THINK_US);
   }
 
   LoadOptions withPacked(final boolean nowPacked) {

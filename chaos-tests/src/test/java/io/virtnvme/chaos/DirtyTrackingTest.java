@@ -113,7 +113,7 @@ class DirtyTrackingTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"mem,VHOST,4", "uring,VHOST,64", "uring,NVME,4"})
+  @CsvSource({"mem,BLK,4", "uring,BLK,64", "uring,NVME,4"})
   void shouldMarkEveryBlockThatChangesWhileSlavesAreKilled(
       final String bdev, final String frontEnd, final int grainKib) {
     startPair(1, bdev);

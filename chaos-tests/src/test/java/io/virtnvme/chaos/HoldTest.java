@@ -99,7 +99,7 @@ class HoldTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"mem,VHOST", "uring,NVME"})
+  @CsvSource({"mem,BLK", "uring,NVME"})
   void shouldStandStillAlsoUnderTheSuccessorOfADeadSlave(
       final String bdev, final FrontEnd frontEnd) {
     start(bdev, frontEnd);
@@ -122,7 +122,7 @@ class HoldTest {
 
   @Test
   void shouldGoOnByItselfWhenTheMasterDies() {
-    start("mem", FrontEnd.VHOST);
+    start("mem", FrontEnd.BLK);
     hold(2000);
     pair.killMaster();
     // Neither a master nor whoever asked for the hold could end it.
@@ -139,7 +139,7 @@ class HoldTest {
 
   @Test
   void shouldKeepWhatIsMovedOverTheDeathOfEverything() {
-    start("uring", FrontEnd.VHOST);
+    start("uring", FrontEnd.BLK);
     final long hold = hold(LONG_MS);
     pair.call(
         "virtnvme_bdev_set_migration",
@@ -171,7 +171,7 @@ class HoldTest {
 
   @Test
   void shouldTakeTheStepsOfADiskThatComesAndLetGuestsInAtTheEnd() {
-    start("mem", FrontEnd.VHOST);
+    start("mem", FrontEnd.BLK);
     pair.createSecondaryEndpoint("rw", "disk", false);
     assertRefused(RpcException.EBUSY, () -> migration("prepared", SOURCE));
     assertRefused(RpcException.EBUSY, () -> migration("owned", SOURCE));

@@ -66,7 +66,7 @@ public final class BenchCommand implements Callable<Integer> {
   @Option(
       names = "--front-end",
       paramLabel = "KIND",
-      defaultValue = "vhost",
+      defaultValue = "blk",
       description =
           "What the disks are seen as: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
   private FrontEnd frontEnd;
@@ -284,13 +284,13 @@ public final class BenchCommand implements Callable<Integer> {
               + bdev
               + ")");
     }
-    if (frontEnd != FrontEnd.VHOST && (packed || noJournal || comparison != null || peer != null)) {
+    if (frontEnd != FrontEnd.BLK && (packed || noJournal || comparison != null || peer != null)) {
       throw new ParameterException(
           spec.commandLine(),
-          "--front-end nvme or qpair: --packed, --no-journal, --compare and --peer are for vhost");
+          "--front-end nvme or qpair: --packed, --no-journal, --compare and --peer are for blk");
     }
     final String blkioLibrary = blkioLibrary();
-    if (blkioLibrary != null && (frontEnd != FrontEnd.VHOST || packed)) {
+    if (blkioLibrary != null && (frontEnd != FrontEnd.BLK || packed)) {
       throw new ParameterException(
           spec.commandLine(),
           "--client libblkio drives split rings of vhost-user-blk only: not with --packed or"

@@ -144,7 +144,7 @@ final class BenchRun implements AutoCloseable {
                 journal ? Map.of() : WITHOUT_JOURNAL));
     final String kind =
         "virtnvme "
-            + (settings.frontEnd() == FrontEnd.VHOST
+            + (settings.frontEnd() == FrontEnd.BLK
                 ? ""
                 : settings.frontEnd().name().toLowerCase(Locale.ROOT) + " ")
             + settings.kind().name().toLowerCase(Locale.ROOT);

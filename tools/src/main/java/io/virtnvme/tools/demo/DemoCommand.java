@@ -47,7 +47,7 @@ public final class DemoCommand implements Callable<Integer> {
   @Option(
       names = "--front-end",
       paramLabel = "KIND",
-      defaultValue = "vhost",
+      defaultValue = "blk",
       description = "What the guest sees: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
   private FrontEnd frontEnd;
 
@@ -119,7 +119,7 @@ public final class DemoCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     if (frontEnd == FrontEnd.QPAIR) {
       throw new ParameterException(
-          spec.commandLine(), "--front-end qpair: a guest's are vhost and nvme");
+          spec.commandLine(), "--front-end qpair: a guest's are blk and nvme");
     }
     OptionRange.check(spec, "--seconds", seconds, 1, 86_400);
     OptionRange.check(spec, "--kills", kills, 0, 100_000);

@@ -37,7 +37,7 @@ import picocli.CommandLine.Option;
 public final class TrainCommand implements Callable<Integer> {
   private static final DemoSettings SETTINGS =
       new DemoSettings(
-          1, 0, FrontEnd.VHOST, DemoSettings.BdevChoice.MEM, 4, 8, 1, false, 1, 0, false, 1, -1, 0);
+          1, 0, FrontEnd.BLK, DemoSettings.BdevChoice.MEM, 4, 8, 1, false, 1, 0, false, 1, -1, 0);
   private static final long DUMP_LIMIT_MINUTES = 2;
   private static final Pattern CLASS_ID = Pattern.compile(" id: \\d+$");
   private static final String SLAVE_CLASS = SlaveMain.class.getName().replace('.', '/');

@@ -26,7 +26,7 @@ final class FrontEnds {
   static DiskFrontEnd connect(
       final LoadSettings settings, final int queueSize, final long dataBytes) {
     return switch (settings.frontEnd()) {
-      case VHOST ->
+      case BLK ->
           VhostUserFrontEnd.connect(
               new VhostUserFrontEndConfig()
                   .socketPath(settings.socketPath())

@@ -28,7 +28,7 @@ public final class LoadCommand implements Callable<Integer> {
 
   @Option(
       names = "--front-end",
-      defaultValue = "vhost",
+      defaultValue = "blk",
       description = "What the disk is seen as: ${COMPLETION-CANDIDATES}.")
   private FrontEnd frontEnd;
 
@@ -48,7 +48,7 @@ public final class LoadCommand implements Callable<Integer> {
       names = "--broken-block",
       defaultValue = "0",
       description =
-          "First of as many blocks again where every request must fail (vhost only); used when the"
+          "First of as many blocks again where every request must fail (blk only); used when the"
               + " watcher says so. 0 = none.")
   private int brokenBlock;
 
@@ -98,7 +98,7 @@ public final class LoadCommand implements Callable<Integer> {
   public Integer call() {
     if (frontEnd == FrontEnd.QPAIR) {
       throw new ParameterException(
-          spec.commandLine(), "--front-end qpair: a guest's are vhost and nvme");
+          spec.commandLine(), "--front-end qpair: a guest's are blk and nvme");
     }
     OptionRange.check(spec, "--blocks", blockCount, ioBlocksMax, BLOCK_COUNT_MAX);
     // Not next to the good ones: the kernel would merge requests over the edge.

@@ -186,7 +186,7 @@ public final class TemporaryPair implements AutoCloseable {
       case URING -> rpc.call("bdev_uring_create", putFile(bdev));
     }
     switch (settings.frontEnd()) {
-      case VHOST ->
+      case BLK ->
           rpc.call(
               "vhost_create_blk_controller",
               JsonNodeFactory.instance
@@ -256,7 +256,7 @@ public final class TemporaryPair implements AutoCloseable {
   /** The disk's socket. */
   public Path socket() {
     return switch (settings.frontEnd()) {
-      case VHOST -> runDirectory.controllerSocket(CONTROLLER_NAME);
+      case BLK -> runDirectory.controllerSocket(CONTROLLER_NAME);
       case NVME -> nvmeDirectory().resolve("cntrl");
       case QPAIR -> runDirectory.path().resolve("virtnvme").resolve(CONTROLLER_NAME);
     };

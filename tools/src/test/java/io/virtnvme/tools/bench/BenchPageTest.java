@@ -29,7 +29,7 @@ class BenchPageTest {
     final BenchReport report =
         new BenchReport(
             new BenchSettings(
-                FrontEnd.VHOST,
+                FrontEnd.BLK,
                 null,
                 PairSettings.Kind.MEM,
                 null,

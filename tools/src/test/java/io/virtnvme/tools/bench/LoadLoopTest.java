@@ -54,7 +54,7 @@ class LoadLoopTest {
     final RunResult result =
         new ClientRun(
                 new RunOrder(
-                    FrontEnd.VHOST,
+                    FrontEnd.BLK,
                     null,
                     null,
                     Work.MIXED,
