@@ -29,7 +29,7 @@ class NvmeSimulationTest {
 
   /** Seeds that once showed a fault of ours. */
   @ParameterizedTest
-  @ValueSource(longs = {130, 254, 282, 482, 765, 778, 5867, 834_736_489L})
+  @ValueSource(longs = {130, 254, 282, 482, 765, 778, 5867, 834_736_489L, 9_000_002_340L})
   void shouldStaySoundWhereItOnceWasNot(final long seed) {
     runs.requireSound(runs.simulation().run(seed));
   }

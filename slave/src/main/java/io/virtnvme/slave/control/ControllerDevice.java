@@ -137,8 +137,17 @@ final class ControllerDevice implements NvmeDevice, QueueEvents {
       final boolean isBusMaster,
       final int[] vectorFds,
       final Runnable whenDone) {
-    queues.memory(
-        new DmaMemory(readable, writable, isBusMaster), () -> queues.vectors(vectorFds, whenDone));
+    // Both now: a later update may begin before this one is over, and it must not be undone then.
+    final int[] pendingCount = {2};
+    final Runnable whenOneDone =
+        () -> {
+          pendingCount[0]--;
+          if (pendingCount[0] == 0) {
+            whenDone.run();
+          }
+        };
+    queues.memory(new DmaMemory(readable, writable, isBusMaster), whenOneDone);
+    queues.vectors(vectorFds, whenOneDone);
   }
 
   /** The queues first: the guest must find a namespace that it hears of, and none that is gone. */
