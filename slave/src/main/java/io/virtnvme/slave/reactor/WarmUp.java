@@ -35,16 +35,9 @@ public final class WarmUp {
   static final int DISK_BYTES = 2 * 1024 * 1024;
   static final int BLOCK_BYTES = 4096;
 
-  /**
-   * More than one: code that was compiled while it knew one kind of disk is compiled again when it
-   * meets the next, and then calls what it had inlined before. Each with other features; the last
-   * one brings nothing new, so that what the others had compiled again is compiled for good.
-   */
   /** A disk on an NVMe device needs the device. */
   private static final List<BdevDescription.Kind> DISKS =
       List.copyOf(EnumSet.complementOf(EnumSet.of(BdevDescription.Kind.NVME)));
-
-  private static final int ROUNDS = WarmUpGuest.VARIANT_COUNT + 1;
 
   /** One for each kind of ring that a reactor may ever meet. */
   private static final List<GuestFactory> GUESTS =
@@ -54,15 +47,26 @@ public final class WarmUp {
           NvmeWarmUpGuest::new,
           QpairWarmUpGuest::new);
 
-  /** Takeovers are rehearsed in it. */
-  private static final int REHEARSAL_ROUND = ROUNDS - 2;
+  /** Takeovers are rehearsed with it, in the second round: what they need is compiled by then. */
+  private static final int REHEARSAL_VARIANT = WarmUpGuest.VARIANT_COUNT - 2;
 
-  private static final int REQUESTS_IN_MEMORY = 40_000;
-  private static final int REQUESTS_IN_FILE = 4_000;
-  private static final int RECOVERIES = 33;
+  /**
+   * What one ring of one disk is given to do.
+   *
+   * @param recoveries from 0, 1, 2, ... requests in flight
+   * @param napShare one in so many of the guest's naps: they are slow
+   */
+  private record Portion(int requests, int recoveries, int napShare) {}
 
-  /** One in so many is enough once the first round has compiled them: they are slow. */
-  private static final int LATER_NAP_SHARE = 4;
+  /**
+   * The first round shows the JVM every kind of ring, disk and request before it has compiled
+   * anything for good: code that was compiled while it knew fewer kinds is thrown away when it
+   * meets the next one. Far fewer requests than it compiles a method after.
+   */
+  private static final Portion FIRST = new Portion(100, 3, 300);
+
+  private static final Portion IN_MEMORY = new Portion(40_000, 33, 4);
+  private static final Portion IN_FILE = new Portion(4_000, 33, 4);
 
   /** A null disk is held back by them, the others are looked at and pass. */
   private static final BdevLimits LIMITS =
@@ -103,28 +107,18 @@ public final class WarmUp {
       final int fd = Fds.open(file.toString(), Fds.O_RDWR | Fds.O_CREAT, 0600);
       Fds.truncate(fd, DISK_BYTES);
       Fds.close(fd);
-      for (int round = 0; round < ROUNDS; round++) {
-        final int variant = round % WarmUpGuest.VARIANT_COUNT;
-        for (final BdevDescription.Kind kind : DISKS) {
-          final BdevDescription description =
-              new BdevDescription(
-                  name,
-                  kind,
-                  BLOCK_BYTES,
-                  DISK_BYTES / BLOCK_BYTES,
-                  file.toString(),
-                  false,
-                  "warm-up");
-          try (Bdev disk = Bdevs.open(description, segments)) {
-            final int requests =
-                kind == BdevDescription.Kind.URING ? REQUESTS_IN_FILE : REQUESTS_IN_MEMORY;
-            final int napShare = round == 0 ? 1 : LATER_NAP_SHARE;
-            for (final GuestFactory guest : GUESTS) {
-              warm(segments, ioFactory, guest.make(disk, variant), requests, napShare);
-            }
-            if (round == REHEARSAL_ROUND && kind == BdevDescription.Kind.NULL) {
+      for (final boolean first : new boolean[] {true, false}) {
+        for (int variant = 0; variant < WarmUpGuest.VARIANT_COUNT; variant++) {
+          for (final BdevDescription.Kind kind : DISKS) {
+            final Portion later = kind == BdevDescription.Kind.URING ? IN_FILE : IN_MEMORY;
+            try (Bdev disk = Bdevs.open(description(name, kind, file), segments)) {
               for (final GuestFactory guest : GUESTS) {
-                rehearse(segments, ioFactory, guest.make(disk, variant));
+                warm(segments, ioFactory, guest.make(disk, variant), first ? FIRST : later);
+              }
+              if (!first && variant == REHEARSAL_VARIANT && kind == BdevDescription.Kind.NULL) {
+                for (final GuestFactory guest : GUESTS) {
+                  rehearse(segments, ioFactory, guest.make(disk, variant));
+                }
               }
             }
           }
@@ -166,23 +160,28 @@ public final class WarmUp {
     }
   }
 
+  private static BdevDescription description(
+      final String name, final BdevDescription.Kind kind, final Path file) {
+    return new BdevDescription(
+        name, kind, BLOCK_BYTES, DISK_BYTES / BLOCK_BYTES, file.toString(), false, "warm-up");
+  }
+
   private static void warm(
       final SegmentDirectory segments,
       final Supplier<ReactorIo> ioFactory,
       final RehearsalGuest guest,
-      final int requests,
-      final int napShare) {
+      final Portion portion) {
     final WarmUp warmUp = new WarmUp(ioFactory, guest);
     try {
       warmUp.startReactor(guest.bdev(), Long.MAX_VALUE);
-      warmUp.serve(requests);
-      warmUp.serveWithLimitsAndMarks(segments, requests / LIMITED_SHARE);
-      for (int i = 0; i < RECOVERIES; i++) {
+      warmUp.serve(portion.requests());
+      warmUp.serveWithLimitsAndMarks(segments, portion.requests() / LIMITED_SHARE);
+      for (int i = 0; i < portion.recoveries(); i++) {
         warmUp.dieAndRecover(i % (WarmUpGuest.DEPTH + 1));
       }
       warmUp.reactor.close();
       warmUp.startReactor(guest.bdev(), 0);
-      warmUp.nap(guest.napCount() / napShare);
+      warmUp.nap(guest.napCount() / portion.napShare());
     } finally {
       warmUp.end();
     }
