@@ -110,6 +110,11 @@ public final class DeviceRepair {
     return notes.last();
   }
 
+  /** Other limits from now on; the length of the window stays. */
+  public void options(final RepairOptions newOptions) {
+    options = newOptions;
+  }
+
   /**
    * Takes a queue pair in: it is created as soon as the controller is ready and no slave touches
    * it, and then its gate opens.

@@ -11,6 +11,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
 import java.util.function.Supplier;
 
 /** An NVMe controller that is attached, or on its way there or away. Conductor thread. */
@@ -51,6 +52,12 @@ final class DeviceEntry {
         });
   }
 
+  /** The same when nobody waits for the end. */
+  void begin(final Runnable work) {
+    final CompletionStage<Void> stage = run(work);
+    stage.whenComplete((done, failure) -> {});
+  }
+
   String name() {
     return spec.name();
   }
@@ -78,9 +85,10 @@ final class DeviceEntry {
 
   /** Nobody looks at the device any more. */
   void endCare() {
-    if (care != null) {
-      care.stop();
-      care = null;
+    final DeviceCare ended = care;
+    care = null;
+    if (ended != null) {
+      ended.stop();
     }
   }
 

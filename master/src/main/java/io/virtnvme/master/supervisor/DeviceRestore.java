@@ -4,6 +4,7 @@ import io.virtnvme.ipc.relay.DeviceDescription;
 import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.master.nvme.DeviceHandles;
 import io.virtnvme.master.relay.EventLoop;
+import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.NvmeControllerInfo.State;
 import io.virtnvme.master.rpc.NvmeControllerSpec;
 import java.util.ArrayList;
@@ -140,23 +141,47 @@ final class DeviceRestore {
     devices.shares().tellAll(entry);
     CompletableFuture<Void> told = CompletableFuture.completedFuture(null);
     for (final NvmeControllerSpec.Namespace known : spec.namespaces()) {
-      final BdevEntry bdev = bdevs.bdev(spec.bdevName(known.nsid()));
-      final NvmeControllerSpec.Namespace now =
-          found.namespaces().stream()
-              .filter(other -> other.nsid() == known.nsid())
-              .filter(other -> other.uuid().equals(known.uuid()))
-              .filter(other -> other.blockSize() == known.blockSize())
-              .findFirst()
-              .orElse(null);
-      if (bdev != null && now != null) {
-        told = told.thenCompose(done -> bdevs.onDevice(bdev, now.blockSize(), now.numBlocks()));
-      } else if (bdev != null) {
-        bdev.problem(
-            "its namespace is gone or was formatted; detach controller "
-                + entry.name()
-                + " and attach it again");
+      final NvmeControllerSpec.Namespace now = same(known, found.namespaces());
+      final String name = spec.bdevName(known.nsid());
+      told =
+          told.thenCompose(
+              done ->
+                  tell(name, now != null, known.blockSize(), now == null ? 0 : now.numBlocks()));
+      for (final NvmeControllerSpec.Part part : spec.parts()) {
+        if (part.nsid() == known.nsid()) {
+          final BdevSpec bdev = part.bdev();
+          final boolean isThere = now != null && part.fits(now);
+          told =
+              told.thenCompose(
+                  done -> tell(bdev.name(), isThere, bdev.blockSize(), bdev.numBlocks()));
+        }
       }
     }
     return told;
+  }
+
+  private static NvmeControllerSpec.Namespace same(
+      final NvmeControllerSpec.Namespace known, final List<NvmeControllerSpec.Namespace> found) {
+    return found.stream()
+        .filter(other -> other.nsid() == known.nsid())
+        .filter(other -> other.uuid().equals(known.uuid()))
+        .filter(other -> other.blockSize() == known.blockSize())
+        .findFirst()
+        .orElse(null);
+  }
+
+  private CompletableFuture<Void> tell(
+      final String name, final boolean isThere, final int blockBytes, final long blockCount) {
+    final BdevEntry bdev = bdevs.bdev(name);
+    if (bdev != null && isThere) {
+      return bdevs.onDevice(bdev, blockBytes, blockCount);
+    }
+    if (bdev != null) {
+      bdev.problem(
+          "its namespace is gone, smaller, or was formatted; detach controller "
+              + bdev.spec().filename()
+              + " and attach it again");
+    }
+    return CompletableFuture.completedFuture(null);
   }
 }

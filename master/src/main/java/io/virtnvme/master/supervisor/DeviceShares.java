@@ -5,6 +5,7 @@ import io.virtnvme.ipc.relay.RelayMessageType;
 import io.virtnvme.master.nvme.DeviceHandles;
 import io.virtnvme.master.relay.EventLoop;
 import java.util.Collection;
+import java.util.List;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BiConsumer;
@@ -83,7 +84,8 @@ final class DeviceShares {
     }
   }
 
-  private void clearWhenPast(final DeviceEntry entry, final long window, final long[] marks) {
+  private void clearWhenPast(
+      final DeviceEntry entry, final long window, final List<DeviceQueues.Mark> marks) {
     then(
         entry.ask(() -> entry.driver().clearIfPast(window, marks)),
         (isPast, failure) -> {

@@ -1,12 +1,15 @@
 package io.virtnvme.master.supervisor;
 
+import io.virtnvme.ipc.nvme.queue.DeviceQueueSegment;
+import io.virtnvme.ipc.nvme.queue.InjectedErrors;
 import io.virtnvme.master.nvme.NvmeDevice;
-import io.virtnvme.master.nvme.RepairOptions;
 import io.virtnvme.master.relay.EventLoop;
 import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.NvmeControllerInfo;
 import io.virtnvme.master.rpc.NvmeControllerInfo.State;
 import io.virtnvme.master.rpc.NvmeControllerSpec;
+import io.virtnvme.master.rpc.NvmeErrorRule;
+import io.virtnvme.master.rpc.NvmeSettings;
 import io.virtnvme.master.rpc.RpcException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -38,6 +41,8 @@ final class Devices {
   private final DeviceReports reports;
   private final DeviceShares shares;
   private final DeviceRestore restore;
+  private final DeviceSplits splits;
+  private NvmeSettings settings = NvmeSettings.DEFAULT;
 
   /**
    * None yet.
@@ -61,6 +66,7 @@ final class Devices {
     this.reports = reports;
     shares = new DeviceShares(loop, slaves, byName.values());
     restore = new DeviceRestore(this, loop, bdevs, reports);
+    splits = new DeviceSplits(byName.values(), bdevs, isClaimed, reports::touch);
   }
 
   /** What slaves have of the devices. */
@@ -71,6 +77,27 @@ final class Devices {
   /** What is brought back of them after a start. */
   DeviceRestore restore() {
     return restore;
+  }
+
+  /** Those whose blocks are several bdevs. */
+  DeviceSplits splits() {
+    return splits;
+  }
+
+  NvmeSettings settings() {
+    return settings;
+  }
+
+  /** What holds from now on, also for the controllers that there are. */
+  void settings(final NvmeSettings newSettings) {
+    settings = newSettings;
+    for (final DeviceEntry entry : byName.values()) {
+      if (entry.care() != null) {
+        entry.care().options(settings.repairOptions());
+        entry.care().retries(settings.retryCount());
+      }
+      entry.begin(() -> entry.driver().adminNsMax(newSettings.adminNsMax()));
+    }
   }
 
   boolean isThere(final String name) {
@@ -105,6 +132,7 @@ final class Devices {
                 config.hostPaths(),
                 config.segments(),
                 reactorCount,
+                settings.adminNsMax(),
                 (before, now, reason) ->
                     loop.execute(() -> reports.onState(spec.name(), before, now, reason))),
             loop);
@@ -120,10 +148,11 @@ final class Devices {
             driver.device(),
             driver.thread(),
             driver.pairs(),
-            RepairOptions.DEFAULT,
+            settings.repairOptions(),
             loop,
             new BdevSlaves(),
             reports.of(entry));
+    care.retries(settings.retryCount());
     entry.care(care);
     return care;
   }
@@ -162,7 +191,8 @@ final class Devices {
 
   /** Takes the device and brings it up; slow. */
   CompletableFuture<DeviceDriver.Found> bringUp(final DeviceEntry entry) {
-    return entry.ask(entry.driver()::attach);
+    final List<NvmeControllerSpec.Part> parts = entry.spec().parts();
+    return entry.ask(() -> entry.driver().attach(parts));
   }
 
   /** Makes the bdevs of a device that is up. */
@@ -273,6 +303,38 @@ final class Devices {
   <T> CompletableFuture<T> ask(final String name, final Function<NvmeDevice, T> question) {
     final DeviceEntry entry = require(name);
     return entry.ask(() -> entry.driver().ask(question));
+  }
+
+  /** Has the next commands on each queue pair of a controller fail. */
+  void inject(final String name, final NvmeErrorRule rule) {
+    final DeviceEntry entry = requireServed(name);
+    for (final DeviceQueueSegment queue : entry.care().queues()) {
+      if (!InjectedErrors.add(
+          queue.address(), rule.opcode(), rule.isSubmitted(), rule.status(), rule.count())) {
+        throw new RpcException(
+            RpcException.ENOSPC,
+            "errors of "
+                + InjectedErrors.ENTRY_COUNT
+                + " opcodes are made up already; remove some");
+      }
+    }
+    reports.record(entry, "nvme_injection", rule.toString());
+  }
+
+  /** Commands with this opcode fail no more, unless by themselves. */
+  void endInjection(final String name, final int opcode) {
+    final DeviceEntry entry = requireServed(name);
+    entry.care().queues().forEach(queue -> InjectedErrors.end(queue.address(), opcode));
+    reports.record(entry, "nvme_injection", "opcode " + opcode + " no more");
+  }
+
+  private DeviceEntry requireServed(final String name) {
+    final DeviceEntry entry = require(name);
+    if (entry.care() == null) {
+      throw new RpcException(
+          RpcException.EBUSY, "controller " + name + " is " + entry.state().label());
+    }
+    return entry;
   }
 
   // The end.

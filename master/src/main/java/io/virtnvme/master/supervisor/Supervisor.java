@@ -168,6 +168,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
 
   /** Brings back what the registry says should exist; completes on the conductor. */
   public CompletableFuture<Void> restore(final DesiredState state) {
+    devices.settings(state.nvmeSettings());
     CompletableFuture<Void> made = CompletableFuture.completedFuture(null);
     for (final BdevSpec spec : state.bdevs()) {
       made = made.thenCompose(done -> bdevs.restore(spec));
