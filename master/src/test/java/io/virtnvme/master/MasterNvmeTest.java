@@ -7,13 +7,19 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.virtnvme.master.nvme.HostPaths;
+import io.virtnvme.master.nvme.LogRequest;
+import io.virtnvme.master.rpc.BdevMethod;
+import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.NvmeControl;
 import io.virtnvme.master.rpc.NvmeControllerSpec;
+import io.virtnvme.master.rpc.NvmeErrorRule;
+import io.virtnvme.master.rpc.NvmeSettings;
 import io.virtnvme.master.rpc.RpcException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.UUID;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -111,9 +117,35 @@ class MasterNvmeTest extends MasterRig {
 
   @Test
   void shouldSayThatThereIsNoSuchController() {
-    for (final var stage : List.of(nvme.detach("none"), nvme.reset("none"), nvme.health("none"))) {
+    for (final var stage :
+        List.of(
+            nvme.detach("none"),
+            nvme.reset("none"),
+            nvme.health("none"),
+            nvme.split("none", 2, 0),
+            nvme.unsplit("none"),
+            nvme.inject("none", new NvmeErrorRule(1, true, 6, 1)),
+            nvme.endInjection("none", 1),
+            nvme.logPage("none", new LogRequest(2, -1, 0, 512)))) {
       final RpcException refused = assertThrows(RpcException.class, () -> get(stage));
       assertEquals(RpcException.ENODEV, refused.code(), refused.getMessage());
     }
+  }
+
+  @Test
+  void shouldSplitNothingButNamespaces() {
+    get(
+        master
+            .controlPlane()
+            .createBdev(new BdevSpec("m", BdevMethod.NULL, new UUID(1, 2), 512, 4096, "", false)));
+    final RpcException refused = assertThrows(RpcException.class, () -> get(nvme.split("m", 2, 0)));
+    assertEquals(RpcException.ENOTSUP, refused.code(), refused.getMessage());
+  }
+
+  @Test
+  void shouldKeepItsSettings() {
+    final NvmeSettings settings = new NvmeSettings(1, 2, NvmeSettings.TimeoutAction.NONE, 3, 4, 5);
+    get(nvme.settings(settings));
+    assertEquals(settings, nvme.settings());
   }
 }

@@ -9,8 +9,16 @@ import io.virtnvme.ipc.memory.LittleEndian;
 import io.virtnvme.ipc.nvme.IdentifyController;
 import io.virtnvme.master.rpc.JsonText;
 import io.virtnvme.master.rpc.RpcClient;
+import io.virtnvme.master.rpc.RpcException;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.io.PrintWriter;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Base64;
@@ -20,6 +28,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.ScopeType;
 import picocli.CommandLine.Spec;
@@ -39,13 +48,19 @@ import picocli.CommandLine.Spec;
       "  virtnvme rpc bdev_nvme_attach_controller \\",
       "    '{\"name\":\"Nvme0\",\"trtype\":\"PCIe\",\"traddr\":\"0000:5e:00.0\"}'",
       "  virtnvme nvme list",
-      "  virtnvme nvme smart Nvme0 --json"
+      "  virtnvme nvme smart Nvme0 --json",
+      "  virtnvme nvme vendor-log Nvme0 0xca --length 512 --raw ca.bin"
     })
 final class NvmeCommand {
   /** A reset may take the controller twice the longest time that it can ask for. */
   private static final Duration TIMEOUT = Duration.ofMinutes(5);
 
   private static final int KELVIN_OF_ZERO_CELSIUS = 273;
+
+  /** As nvme-cli has it. */
+  private static final int NAME_WIDTH = 22;
+
+  private static final String TABLE = "JSON table of more log pages; docs/devices.md has the form.";
 
   /** Names of SPDK's call, and nvme-cli's for the same. */
   private static final List<Map.Entry<String, String>> HEALTH =
@@ -146,6 +161,146 @@ final class NvmeCommand {
   }
 
   @Command(
+      name = "smart-extended",
+      mixinStandardHelpOptions = true,
+      description = {
+        "Show what a vendor's log says about the health of a controller,",
+        "where a table tells what is in it: OCP's page 0xC0, and those of --table."
+      })
+  int smartExtended(
+      @Mixin final RunDirectory directory,
+      @Parameters(paramLabel = "CONTROLLER", description = "Its name.") final String name,
+      @Option(names = "--table", paramLabel = "FILE", description = TABLE) final Path table)
+      throws IOException {
+    final List<VendorLogs.Page> known = VendorLogs.with(table).smart(vendorOf(directory, name));
+    String refusal = "no table knows one of this vendor";
+    for (final VendorLogs.Page page : known) {
+      try {
+        final byte[] data = log(directory, name, page.logId(), 0, page.length());
+        if (page.fits(data)) {
+          return show(
+              "Extended Smart Log (" + page.name() + ") for NVME device:" + name,
+              page.decode(data));
+        }
+        refusal = "what it has at " + hex(page.logId()) + " is not " + page.name();
+      } catch (final RpcException e) {
+        refusal = e.getMessage();
+      }
+    }
+    throw new CommandFailedException(
+        name
+            + " has no extended health log that is known here: "
+            + refusal
+            + "; try vendor-log, or --table");
+  }
+
+  @Command(
+      name = "vendor-log",
+      mixinStandardHelpOptions = true,
+      description = {
+        "Read a log page of a controller: shown by a table that knows it, else byte by byte.",
+        "Nothing is collected, released or cleared in the device for it."
+      })
+  int vendorLog(
+      @Mixin final RunDirectory directory,
+      @Parameters(paramLabel = "CONTROLLER", description = "Its name.") final String name,
+      @Parameters(paramLabel = "LOG-ID", description = "0 to 255, or 0xc0.") final String logId,
+      @Option(
+              names = "--length",
+              paramLabel = "BYTES",
+              defaultValue = "0",
+              description = "4 to 65536, a multiple of 4 (default: as the table has it, else 512).")
+          final int length,
+      @Option(
+              names = "--offset",
+              paramLabel = "BYTES",
+              defaultValue = "0",
+              description = "Where to begin, a multiple of 4 (default: ${DEFAULT-VALUE}).")
+          final long offset,
+      @Option(
+              names = "--raw",
+              paramLabel = "FILE",
+              description = "Write the bytes to this new file, or to the standard output for -.")
+          final String raw,
+      @Option(names = "--table", paramLabel = "FILE", description = TABLE) final Path table)
+      throws IOException {
+    final int id = logId(logId);
+    final List<VendorLogs.Page> known = VendorLogs.with(table).find(id, vendorOf(directory, name));
+    final int wanted =
+        length != 0 ? length : known.stream().mapToInt(VendorLogs.Page::length).max().orElse(512);
+    final byte[] data = log(directory, name, id, offset, wanted);
+    if (raw != null) {
+      return write(data, raw);
+    }
+    for (final VendorLogs.Page page : known) {
+      if (offset == 0 && page.fits(data)) {
+        return show("Log " + hex(id) + " (" + page.name() + ") of " + name, page.decode(data));
+      }
+    }
+    if (json) {
+      return print(
+          JsonNodeFactory.instance
+              .objectNode()
+              .put("log_id", id)
+              .put("offset", offset)
+              .put("data", Base64.getEncoder().encodeToString(data)));
+    }
+    final PrintWriter out = spec.commandLine().getOut();
+    out.println("Log " + hex(id) + " of " + name + ":");
+    HexDump.print(out, data, offset);
+    out.flush();
+    return 0;
+  }
+
+  private int logId(final String text) {
+    try {
+      final int id = Integer.decode(text);
+      if (id >= 0 && id <= 0xFF) {
+        return id;
+      }
+    } catch (final NumberFormatException e) {
+      throw new ParameterException(spec.commandLine(), "no log page id: " + text, e);
+    }
+    throw new ParameterException(spec.commandLine(), "no log page id: " + text);
+  }
+
+  private static String hex(final int id) {
+    return "0x" + Integer.toHexString(id);
+  }
+
+  private static int write(final byte[] data, final String raw) throws IOException {
+    try (OutputStream to =
+        raw.equals("-")
+            ? new FileOutputStream(FileDescriptor.out)
+            : Files.newOutputStream(
+                Path.of(raw), StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
+      to.write(data);
+    } catch (final FileAlreadyExistsException e) {
+      throw new CommandFailedException(raw + " is there already; choose another name", e);
+    }
+    return 0;
+  }
+
+  private static int vendorOf(final RunDirectory directory, final String name) throws IOException {
+    final String data =
+        call(directory, "virtnvme_nvme_identify_controller", named(name)).path("data").asText();
+    return word(Base64.getDecoder().decode(data), IdentifyController.VENDOR_ID_OFFSET);
+  }
+
+  private static byte[] log(
+      final RunDirectory directory,
+      final String name,
+      final int id,
+      final long offset,
+      final int length)
+      throws IOException {
+    final ObjectNode params =
+        named(name).put("log_id", id).put("offset", offset).put("length", length);
+    return Base64.getDecoder()
+        .decode(call(directory, "virtnvme_nvme_get_log_page", params).path("data").asText());
+  }
+
+  @Command(
       name = "reset",
       mixinStandardHelpOptions = true,
       description = "Reset a controller; guests wait meanwhile, and lose nothing.")
@@ -182,9 +337,17 @@ final class NvmeCommand {
     }
     final PrintWriter out = spec.commandLine().getOut();
     out.println(title);
-    fields
-        .properties()
-        .forEach(field -> out.printf("%-22s: %s%n", field.getKey(), field.getValue().asText()));
+    int width = NAME_WIDTH;
+    for (final Map.Entry<String, JsonNode> field : fields.properties()) {
+      width = Math.max(width, field.getKey().length());
+    }
+    for (final Map.Entry<String, JsonNode> field : fields.properties()) {
+      out.println(
+          field.getKey()
+              + " ".repeat(width - field.getKey().length())
+              + ": "
+              + field.getValue().asText());
+    }
     out.flush();
     return 0;
   }
@@ -235,9 +398,10 @@ final class NvmeCommand {
 
   /** What cannot be printed becomes a question mark: it goes to a terminal. */
   private static String text(final byte[] data, final int offset, final int length) {
-    return new String(data, offset, length, ISO_8859_1)
-        .replace("\0", "")
-        .replaceAll("[^ -~]", "?")
-        .strip();
+    return printable(new String(data, offset, length, ISO_8859_1));
+  }
+
+  static String printable(final String text) {
+    return text.replace("\0", "").replaceAll("[^ -~]", "?").strip();
   }
 }

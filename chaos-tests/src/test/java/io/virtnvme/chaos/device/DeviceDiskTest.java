@@ -27,9 +27,15 @@ final class DeviceDiskTest {
       final String output = result.output();
       System.out.println(output);
       assertEquals(0, result.exitStatus(), output);
-      assertTrue(output.contains("attached [\"Nvme0n1\"]"), output);
+      assertTrue(output.contains("attached [\"Nvme0n1\",\"Nvme0n2\"]"), output);
       assertTrue(output.contains("again -17 "), output);
+      assertTrue(output.contains("split [\"Nvme0n1p0\",\"Nvme0n1p1\"]"), output);
+      assertTrue(output.contains("second namespace sound"), output);
+      assertTrue(output.contains("bdev Nvme0n1 is split"), output);
+      assertTrue(output.contains("medium request failed: opcode="), output);
+      assertTrue(output.contains("made up 5"), output);
       assertTrue(output.contains("in use -16 "), output);
+      assertTrue(output.contains("whole again true"), output);
       assertTrue(output.contains("master killed adopted"), output);
       assertTrue(output.contains("no health -16 "), output);
       assertTrue(output.contains("load sound=true"), output);

@@ -1,5 +1,6 @@
 package io.virtnvme.chaos.device;
 
+import io.virtnvme.chaos.DeviceDiskMain;
 import io.virtnvme.chaos.guest.CommandResult;
 import io.virtnvme.chaos.guest.Guest;
 import io.virtnvme.chaos.guest.GuestBuilder;
@@ -9,8 +10,10 @@ import io.virtnvme.chaos.guest.NvmeDisk;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.lang.management.ManagementFactory;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.stream.Collectors;
 
 /**
@@ -21,6 +24,10 @@ final class DeviceGuest implements AutoCloseable {
   static final String SERIAL = "device-1";
   static final long IMAGE_LENGTH = 64L << 20;
 
+  /** So few that a process that is killed leaves some to the device. */
+  private static final int COMMANDS_PER_SECOND = 200;
+
+  private static final int SECOND_LENGTH = 4 << 20;
   private static final int MEMORY_MIB = 1024;
   private static final Duration LIMIT = Duration.ofSeconds(30);
 
@@ -45,12 +52,20 @@ final class DeviceGuest implements AutoCloseable {
     try (RandomAccessFile file = new RandomAccessFile(image.toFile(), "rw")) {
       file.setLength(IMAGE_LENGTH);
     }
+    final Path second = temp.resolve("n1");
+    final byte[] content = new byte[SECOND_LENGTH];
+    Arrays.fill(content, DeviceDiskMain.SECOND_CONTENT);
+    Files.write(second, content);
     final HostFiles files = HostFiles.serve(temp.resolve("f"));
     Guest guest = null;
     try {
       final GuestBuilder builder =
           Guest.builder(GuestImages.in(GuestImages.defaultDirectory()), temp.resolve("g"))
-              .nvmeDisk(NvmeDisk.emulated(image, SERIAL))
+              .nvmeDisk(
+                  NvmeDisk.emulated(image, SERIAL)
+                      .withBadSector(DeviceDiskMain.BAD_SECTOR)
+                      .withCommandsPerSecond(COMMANDS_PER_SECOND)
+                      .withSecondNamespace(second))
               .memory(memoryMib)
               .kernelParameters("intel_iommu=on")
               .arguments("-device", "intel-iommu,intremap=on");

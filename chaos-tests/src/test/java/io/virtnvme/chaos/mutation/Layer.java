@@ -61,6 +61,8 @@ enum Layer {
       List.of("ReplyRecoveryTest", "RelayTest", "MasterTakeoverTest", "MasterHoldTest");
   private static final List<String> DEVICES =
       List.of("NvmeControllerTest", "BadDeviceTest", "RepairTableTest", "DeviceRepairTest");
+  private static final List<String> DEVICE_DISKS = List.of("NvmeBdevTest", "NvmeTakeoverTest");
+  private static final List<String> DEVICE_OWNERS = List.of("DeviceCareTest", "DeviceQueuesTest");
   private static final List<String> SEGMENTS = List.of("SegmentTest");
   private static final List<String> SYSTEM =
       List.of("RobustMutexTest", "FdMessageTest", "AddressSpaceKeeperTest");
@@ -119,6 +121,9 @@ enum Layer {
     if (file.contains("/master/nvme/")) {
       return List.of(DEVICES);
     }
+    if (file.contains("/supervisor/Device") || file.endsWith("/QuietGates.java")) {
+      return List.of(DEVICE_OWNERS);
+    }
     if (file.startsWith("master/")) {
       return List.of(MASTER);
     }
@@ -133,6 +138,9 @@ enum Layer {
     }
     if (file.endsWith("/DirtySegment.java")) {
       return List.of(MARKS);
+    }
+    if (file.contains("/slave/bdev/Nvme") || file.contains("/ipc/nvme/queue/")) {
+      return List.of(DEVICE_DISKS);
     }
     if (file.contains("/slave/bdev/")) {
       return List.of(MARKS, HOLDS, SESSIONS);

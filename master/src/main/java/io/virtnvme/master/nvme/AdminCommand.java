@@ -12,9 +12,31 @@ import io.virtnvme.ipc.nvme.SubmissionEntry;
  * @param name for messages
  * @param prp1 address that it names; 0 for one without data
  */
-record AdminCommand(String name, int opcode, int namespaceId, long prp1, int dword10, int dword11) {
+record AdminCommand(
+    String name,
+    int opcode,
+    int namespaceId,
+    long prp1,
+    int dword10,
+    int dword11,
+    int dword12,
+    int dword13) {
   private static final int CONTIGUOUS = 1;
   private static final int HIGH_SHIFT = 16;
+
+  /** Get Log Page: events that the page belongs to stay. */
+  private static final int RETAIN_EVENT = 1 << 15;
+
+  /** One that needs no more than two dwords of its own. */
+  AdminCommand(
+      final String name,
+      final int opcode,
+      final int namespaceId,
+      final long prp1,
+      final int dword10,
+      final int dword11) {
+    this(name, opcode, namespaceId, prp1, dword10, dword11, 0, 0);
+  }
 
   static AdminCommand identify(final int cns, final int namespaceId, final long prp1) {
     return new AdminCommand("Identify " + cns, AdminOpcode.IDENTIFY, namespaceId, prp1, cns, 0);
@@ -42,6 +64,24 @@ record AdminCommand(String name, int opcode, int namespaceId, long prp1, int dwo
         prp1,
         (dwords << HIGH_SHIFT) | LogPageId.SMART_HEALTH,
         0);
+  }
+
+  /**
+   * A part of a log page, a page of memory at most. What is specific to a page is 0: it is read as
+   * it is, nothing is collected or released for it.
+   */
+  static AdminCommand logPage(
+      final LogRequest request, final long offsetBytes, final int lengthBytes, final long prp1) {
+    final int dwords = lengthBytes / Integer.BYTES - 1;
+    return new AdminCommand(
+        "Get Log Page 0x" + Integer.toHexString(request.id()),
+        AdminOpcode.GET_LOG_PAGE,
+        request.namespaceId(),
+        prp1,
+        (dwords << HIGH_SHIFT) | RETAIN_EVENT | request.id(),
+        0,
+        (int) offsetBytes,
+        (int) (offsetBytes >>> Integer.SIZE));
   }
 
   /** A completion queue without interrupts. */

@@ -150,6 +150,8 @@ final class AdminQueue {
     Mem.putLong(entry + SubmissionEntry.PRP1_OFFSET, command.prp1());
     Mem.putInt(entry + SubmissionEntry.DWORD10_OFFSET, command.dword10());
     Mem.putInt(entry + SubmissionEntry.DWORD11_OFFSET, command.dword11());
+    Mem.putInt(entry + SubmissionEntry.DWORD12_OFFSET, command.dword12());
+    Mem.putInt(entry + SubmissionEntry.DWORD13_OFFSET, command.dword13());
     tail = tail + 1 == ENTRY_COUNT ? 0 : tail + 1;
     final Pending sent = new Pending(commandId, pending.size() + 1);
     pending.add(sent);

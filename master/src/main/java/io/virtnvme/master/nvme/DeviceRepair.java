@@ -1,12 +1,9 @@
 package io.virtnvme.master.nvme;
 
-import io.virtnvme.ipc.nvme.queue.DeviceQueueFault;
 import io.virtnvme.ipc.nvme.queue.DeviceQueueSegment;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
@@ -34,29 +31,22 @@ public final class DeviceRepair {
     void onQueue(DeviceQueueSegment queue, String problem);
   }
 
-  private record Command(WatchedQueue queue, int slot, long place) {}
-
-  /** More hung commands are no matter of single ones; and each Abort may take its time. */
-  private static final int ABORTS_AT_ONCE_MAX = 8;
-
   private final NvmeController controller;
-  private final Executor deviceThread;
-  private final RepairOptions options;
   private final Listener listener;
   private final HealthNotes notes;
+  private final RepairJobs jobs;
   private final List<WatchedQueue> queues = new ArrayList<>();
   private final Map<Trouble, Long> troubleCounts = new EnumMap<>(Trouble.class);
   private final Map<RepairState, Long> stateCounts = new EnumMap<>(RepairState.class);
   private final SlidingCount resets;
-  private final SlidingCount aborts;
-  private final SlidingCount transportErrors;
-  private List<Command> aborted = List.of();
+  private final QueueWatch watch;
+  private RepairOptions options;
+  private List<QueueWatch.Command> aborted = List.of();
   private RepairState state = RepairState.WATCHING;
   private Trouble trouble = Trouble.NONE;
   private String reason = "";
   private String asked;
   private boolean isAskedFor;
-  private DeviceJob job;
   private long nowNs;
   private long stateNs;
   private long lookNs;
@@ -83,13 +73,12 @@ public final class DeviceRepair {
       final RepairOptions options,
       final Listener listener) {
     this.controller = controller;
-    this.deviceThread = deviceThread;
     this.options = options;
     this.listener = listener;
+    jobs = new RepairJobs(controller, deviceThread);
     notes = new HealthNotes(this::note);
     resets = new SlidingCount(options.windowNs());
-    aborts = new SlidingCount(options.windowNs());
-    transportErrors = new SlidingCount(options.windowNs());
+    watch = new QueueWatch(queues, notes, this::count, options.windowNs());
   }
 
   public RepairState state() {
@@ -119,6 +108,11 @@ public final class DeviceRepair {
   /** The last health log; null when there was none yet. */
   public HealthLog health() {
     return notes.last();
+  }
+
+  /** Other limits from now on; the length of the window stays. */
+  public void options(final RepairOptions newOptions) {
+    options = newOptions;
   }
 
   /**
@@ -194,7 +188,7 @@ public final class DeviceRepair {
       healthNs = nowNs;
     }
     notes.doWork(nowNs);
-    if (job != null) {
+    if (jobs.isBusy()) {
       return awaitJob();
     }
     if (asked != null) {
@@ -217,10 +211,7 @@ public final class DeviceRepair {
   }
 
   private int awaitJob() {
-    if (job.isEnded()) {
-      final DeviceJob ended = job;
-      job = null;
-      ended.settle();
+    if (jobs.settle()) {
       return 1;
     }
     if (state == RepairState.RESETTING && nowNs - stateNs > options.resetWaitNs()) {
@@ -274,7 +265,7 @@ public final class DeviceRepair {
     return switch (state) {
       case WATCHING -> createQueues() || (isLookDue() && look());
       case ABORTING ->
-          aborted.stream().noneMatch(this::isStillThere) ? well() : isLookDue() && look();
+          aborted.stream().noneMatch(watch::isStillThere) ? well() : isLookDue() && look();
       case SHUTTING -> queues.stream().allMatch(WatchedQueue::shut) && well();
       case LINK_DOWN, FAILED -> isLookDue() && probe();
       case RESETTING, PAUSING, GONE -> false;
@@ -284,12 +275,6 @@ public final class DeviceRepair {
   private boolean well() {
     step(RepairCue.WELL, trouble, reason);
     return true;
-  }
-
-  private boolean isStillThere(final Command command) {
-    return queues.contains(command.queue())
-        && command.queue().isServed()
-        && command.queue().segment().place(command.slot()) == command.place();
   }
 
   private boolean isLookDue() {
@@ -359,120 +344,35 @@ public final class DeviceRepair {
     return true;
   }
 
-  private void start(final Runnable steps, final Runnable whenEnded) {
-    job = new DeviceJob(steps, whenEnded);
-    deviceThread.execute(job);
-  }
-
   private boolean look() {
-    if (lookAtQueues()) {
+    final QueueWatch.Finding found = watch.look(nowNs, options, state == RepairState.WATCHING);
+    if (found != null) {
+      count(found.kind(), found.count());
+      step(found.cue(), found.kind(), found.why());
       return true;
     }
     final boolean isHealthDue =
         options.healthIntervalNs() > 0 && nowNs - healthNs >= options.healthIntervalNs();
-    final HealthLog[] health = new HealthLog[1];
     if (isHealthDue) {
       healthNs = nowNs;
     }
-    start(
-        () -> {
-          controller.check();
-          if (isHealthDue) {
-            health[0] = controller.health();
-          }
-        },
-        () -> {
-          if (!hasFailed() && health[0] != null) {
-            notes.onHealth(health[0]);
+    jobs.check(
+        isHealthDue,
+        health -> {
+          if (!hasFailed() && health != null) {
+            notes.onHealth(health);
           }
         });
     return true;
   }
 
-  /** Whether something was found that needs a step. */
-  private boolean lookAtQueues() {
-    for (final WatchedQueue queue : queues) {
-      notes.onMediaErrors(count(Trouble.MEDIA, queue.takeMediaErrors()));
-      final long errors = count(Trouble.TRANSPORT, queue.takeTransportErrors());
-      if (errors > 0) {
-        transportErrors.add(nowNs, errors);
-      }
-      final boolean isInUse = queue.isOnDevice() && queue.whenGone() == null;
-      final int fault = isInUse ? queue.segment().fault() : 0;
-      if (fault != 0) {
-        found(
-            RepairCue.BROKEN,
-            Trouble.QUEUE,
-            "queue " + queue.queueId() + " was given up by its slave: " + faultText(fault));
-        return true;
-      }
-    }
-    final long errors = transportErrors.count(nowNs);
-    if (options.transportErrorsMax() > 0 && errors > options.transportErrorsMax()) {
-      transportErrors.clear();
-      step(
-          RepairCue.BROKEN,
-          Trouble.TRANSPORT,
-          errors + " commands ended with errors that are not the medium's");
-      return true;
-    }
-    return options.commandNsMax() > 0 && lookForHung();
-  }
-
-  private long count(final Trouble kind, final long more) {
+  private void count(final Trouble kind, final long more) {
     troubleCounts.merge(kind, more, Long::sum);
-    return more;
-  }
-
-  private static String faultText(final int code) {
-    return Arrays.stream(DeviceQueueFault.values())
-        .filter(fault -> fault.code() == code)
-        .map(fault -> fault.name().toLowerCase(Locale.ROOT))
-        .findFirst()
-        .orElse("fault " + code);
-  }
-
-  private boolean lookForHung() {
-    boolean isFound = false;
-    for (final WatchedQueue queue : queues) {
-      final int slot = queue.hungSlot(nowNs, options.commandNsMax());
-      // Each queue is looked at: its times go on.
-      if (slot >= 0 && !isFound && state == RepairState.WATCHING) {
-        isFound = true;
-        found(
-            aborts.count(nowNs) < options.abortsMax() ? RepairCue.HUNG : RepairCue.HUNG_AGAIN,
-            Trouble.COMMAND,
-            "command "
-                + slot
-                + " of queue "
-                + queue.queueId()
-                + " has no end after "
-                + TimeUnit.NANOSECONDS.toMillis(queue.ageNs(slot, nowNs))
-                + " ms");
-      }
-    }
-    return isFound;
   }
 
   private void abort() {
-    aborts.add(nowNs, 1);
-    final List<Command> hung = new ArrayList<>();
-    for (final WatchedQueue queue : queues) {
-      for (final int slot : queue.hungSlots(nowNs, options.commandNsMax())) {
-        final long place = queue.segment().place(slot);
-        if (place > 0 && hung.size() < ABORTS_AT_ONCE_MAX) {
-          hung.add(new Command(queue, slot, place));
-        }
-      }
-    }
-    aborted = List.copyOf(hung);
-    start(
-        () -> {
-          for (final Command command : hung) {
-            controller.abort(command.queue().queueId(), command.slot());
-          }
-        },
-        this::hasFailed);
+    aborted = watch.takeHung(nowNs, options);
+    jobs.abort(aborted, this::hasFailed);
   }
 
   private void reset() {
@@ -482,8 +382,8 @@ public final class DeviceRepair {
     isAskedFor = false;
     queues.forEach(WatchedQueue::onReset);
     final String why = reason;
-    start(
-        () -> controller.reset(why),
+    jobs.reset(
+        why,
         () -> {
           if (!hasFailed()) {
             // Beyond the limit of a reset it is too late: the table leaves a device failed.
@@ -496,11 +396,9 @@ public final class DeviceRepair {
   }
 
   private boolean probe() {
-    final boolean[] answers = new boolean[1];
-    start(
-        () -> answers[0] = controller.answers(),
-        () -> {
-          if (!answers[0]) {
+    jobs.probe(
+        isThere -> {
+          if (!isThere) {
             step(RepairCue.LOST, Trouble.LINK, RegisterAccess.gone().getMessage());
           } else if (state == RepairState.LINK_DOWN) {
             step(RepairCue.WELL, trouble, "its registers answer again");
@@ -514,22 +412,9 @@ public final class DeviceRepair {
     if (wanted.isEmpty()) {
       return false;
     }
-    final String[] problems = new String[wanted.size()];
-    start(
-        () -> {
-          for (int i = 0; i < problems.length; i++) {
-            // The device does not have them, and no slave touches them.
-            wanted.get(i).segment().clearCompletions();
-            try {
-              wanted.get(i).requireNamespace(controller.namespaces());
-              controller.createQueuePair(wanted.get(i).address());
-              problems[i] = "";
-            } catch (final NvmeDeviceException e) {
-              problems[i] = e.getMessage();
-            }
-          }
-        },
-        () -> {
+    jobs.create(
+        wanted,
+        problems -> {
           if (!hasFailed()) {
             for (int i = 0; i < problems.length; i++) {
               onCreated(wanted.get(i), problems[i]);
@@ -557,8 +442,8 @@ public final class DeviceRepair {
           return true;
         }
         if (state == RepairState.WATCHING) {
-          start(
-              () -> controller.deleteQueuePair(queue.queueId()),
+          jobs.delete(
+              queue.queueId(),
               () -> {
                 if (!hasFailed()) {
                   gone(queue);

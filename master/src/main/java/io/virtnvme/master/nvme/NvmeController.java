@@ -4,6 +4,7 @@ import io.virtnvme.ipc.nvme.Cns;
 import io.virtnvme.ipc.nvme.CompletionEntry;
 import io.virtnvme.ipc.nvme.ControllerRegisters;
 import io.virtnvme.ipc.nvme.Doorbells;
+import io.virtnvme.ipc.nvme.IdentifyController;
 import io.virtnvme.ipc.nvme.PrpEntry;
 import io.virtnvme.ipc.nvme.SubmissionEntry;
 import io.virtnvme.ipc.nvme.device.DeviceMemory;
@@ -38,7 +39,7 @@ final class NvmeController implements AutoCloseable {
   private final NvmePort port;
   private final RegisterAccess access;
   private final int queueCountWanted;
-  private final long adminTimeoutNs;
+  private volatile long adminTimeoutNs;
   private final NvmeDevice.Listener listener;
   private final DeviceMemory memory;
   private final long memoryIova;
@@ -386,6 +387,38 @@ final class NvmeController implements AutoCloseable {
     requireReady();
     command(AdminCommand.healthLog(admin.dataIova()));
     return HealthLog.parse(admin.data());
+  }
+
+  /** Limit of one admin command from now on. */
+  void adminTimeoutNs(final long limitNs) {
+    adminTimeoutNs = limitNs;
+  }
+
+  /**
+   * A part of a log page, fresh.
+   *
+   * @throws NvmeDeviceException EOPNOTSUPP when the controller reads the beginning of pages only;
+   *     with its status when it refuses
+   */
+  byte[] logPage(final LogRequest request) {
+    requireReady();
+    final boolean isBeginning =
+        request.offsetBytes() == 0 && request.lengthBytes() <= PrpEntry.PAGE_BYTES;
+    if (!isBeginning
+        && (identifyData()[IdentifyController.LOG_PAGE_ATTRIBUTES_OFFSET]
+                & IdentifyController.LPA_EXTENDED)
+            == 0) {
+      throw new NvmeDeviceException(
+          Errno.EOPNOTSUPP,
+          "it reads log pages from their beginning only, 4096 bytes at most (LPA)");
+    }
+    final byte[] page = new byte[request.lengthBytes()];
+    for (int done = 0; done < page.length; done += PrpEntry.PAGE_BYTES) {
+      final int part = Math.min(PrpEntry.PAGE_BYTES, page.length - done);
+      command(AdminCommand.logPage(request, request.offsetBytes() + done, part, admin.dataIova()));
+      System.arraycopy(admin.data(), 0, page, done, part);
+    }
+    return page;
   }
 
   /** The 4096 bytes of Identify Controller, fresh. */

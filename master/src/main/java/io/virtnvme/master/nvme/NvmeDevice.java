@@ -149,6 +149,21 @@ public final class NvmeDevice {
     return controller.health();
   }
 
+  /** A part of a log page, fresh. */
+  public byte[] logPage(final LogRequest request) {
+    return controller.logPage(request);
+  }
+
+  /** Limit of one admin command from now on. */
+  public void adminTimeoutNs(final long limitNs) {
+    controller.adminTimeoutNs(limitNs);
+  }
+
+  /** Whether a master before this one has brought it up: then it is not known what is mapped. */
+  public boolean isAdopted() {
+    return adopted != null;
+  }
+
   /** The 4096 bytes of Identify Controller, fresh. */
   public byte[] identifyData() {
     return controller.identifyData();

@@ -1,6 +1,7 @@
 package io.virtnvme.master.registry;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.util.List;
 
 /**
  * One call of a configuration.
@@ -18,6 +19,11 @@ public record ConfigCall(String subsystem, int index, String method, ObjectNode 
 
   /** The name of the object that the call makes, or an empty string. */
   public String objectName() {
-    return params.path("ctrlr").asText(params.path("name").asText(params.path("nqn").asText("")));
+    for (final String name : List.of("ctrlr", "name", "nqn", "base_bdev")) {
+      if (params.has(name)) {
+        return params.path(name).asText();
+      }
+    }
+    return "";
   }
 }

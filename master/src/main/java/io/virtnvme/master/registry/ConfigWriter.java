@@ -14,6 +14,8 @@ import io.virtnvme.master.rpc.DirtySpecs;
 import io.virtnvme.master.rpc.LimitSpecs;
 import io.virtnvme.master.rpc.MigrationSpecs;
 import io.virtnvme.master.rpc.NvmeControllerSpec;
+import io.virtnvme.master.rpc.NvmeOptionSpecs;
+import io.virtnvme.master.rpc.NvmeSettings;
 import io.virtnvme.master.rpc.NvmeSpecs;
 import io.virtnvme.master.rpc.NvmfListenerSpec;
 import io.virtnvme.master.rpc.NvmfNamespaceSpec;
@@ -43,19 +45,23 @@ public final class ConfigWriter {
 
   /** All that a registry knows. */
   static ObjectNode write(final DesiredState state) {
-    final ArrayNode attaches = JsonNodeFactory.instance.arrayNode();
-    state.nvme().forEach(spec -> addCall(attaches, NvmeSpecs.ATTACH, NvmeSpecs.toRecord(spec)));
-    return write(attaches, state.bdevs(), state.controllers(), state.nvmf());
+    final ArrayNode nvme = settingCalls(state.nvmeSettings());
+    for (final NvmeControllerSpec spec : state.nvme()) {
+      addCall(nvme, NvmeSpecs.ATTACH, NvmeSpecs.toRecord(spec));
+      spec.splits()
+          .forEach(split -> addCall(nvme, NvmeSpecs.SPLIT, NvmeSpecs.toRecord(spec, split)));
+    }
+    return write(nvme, state.bdevs(), state.controllers(), state.nvmf());
   }
 
   private static ObjectNode write(
-      final ArrayNode attaches,
+      final ArrayNode nvme,
       final List<BdevSpec> bdevs,
       final List<BlkControllerSpec> controllers,
       final NvmfState nvmf) {
     final ObjectNode config = JsonNodeFactory.instance.objectNode();
     final ArrayNode subsystems = config.putArray("subsystems");
-    subsystems.addObject().put("subsystem", BDEV).set("config", attaches.addAll(bdevCalls(bdevs)));
+    subsystems.addObject().put("subsystem", BDEV).set("config", nvme.addAll(bdevCalls(bdevs)));
     subsystems.addObject().put("subsystem", VHOST_BLK).set("config", controllerCalls(controllers));
     subsystems.addObject().put("subsystem", NVMF).set("config", nvmfCalls(nvmf));
     return config;
@@ -88,10 +94,23 @@ public final class ConfigWriter {
     calls.addObject().put("method", method).set("params", params);
   }
 
-  /** The calls that attach these controllers. */
-  public static ArrayNode nvmeCalls(final List<NvmeControllerSpec> nvme) {
+  /** The calls that set what holds for all controllers, attach these, and split namespaces. */
+  public static ArrayNode nvmeCalls(
+      final NvmeSettings settings, final List<NvmeControllerSpec> nvme) {
+    final ArrayNode calls = settingCalls(settings);
+    for (final NvmeControllerSpec spec : nvme) {
+      addCall(calls, NvmeSpecs.ATTACH, NvmeSpecs.toParams(spec));
+      spec.splits()
+          .forEach(split -> addCall(calls, NvmeSpecs.SPLIT, NvmeSpecs.toParams(spec, split)));
+    }
+    return calls;
+  }
+
+  private static ArrayNode settingCalls(final NvmeSettings settings) {
     final ArrayNode calls = JsonNodeFactory.instance.arrayNode();
-    nvme.forEach(spec -> addCall(calls, NvmeSpecs.ATTACH, NvmeSpecs.toParams(spec)));
+    if (!settings.equals(NvmeSettings.DEFAULT)) {
+      addCall(calls, NvmeOptionSpecs.SET, NvmeOptionSpecs.toParams(settings));
+    }
     return calls;
   }
 

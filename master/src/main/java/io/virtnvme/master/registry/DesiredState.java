@@ -11,6 +11,8 @@ import io.virtnvme.master.rpc.DirtySpecs;
 import io.virtnvme.master.rpc.LimitSpecs;
 import io.virtnvme.master.rpc.MigrationSpecs;
 import io.virtnvme.master.rpc.NvmeControllerSpec;
+import io.virtnvme.master.rpc.NvmeOptionSpecs;
+import io.virtnvme.master.rpc.NvmeSettings;
 import io.virtnvme.master.rpc.NvmeSpecs;
 import io.virtnvme.master.rpc.NvmfState;
 import io.virtnvme.master.rpc.RpcException;
@@ -34,6 +36,7 @@ public final class DesiredState {
 
   private final Map<String, BdevSpec> bdevs = new LinkedHashMap<>();
   private final Map<String, NvmeControllerSpec> nvme = new LinkedHashMap<>();
+  private NvmeSettings nvmeSettings = NvmeSettings.DEFAULT;
   private final Map<String, BlkControllerSpec> controllers = new LinkedHashMap<>();
   private final DesiredNvmf nvmf;
 
@@ -46,6 +49,7 @@ public final class DesiredState {
   public DesiredState(final DesiredState other) {
     bdevs.putAll(other.bdevs);
     nvme.putAll(other.nvme);
+    nvmeSettings = other.nvmeSettings;
     controllers.putAll(other.controllers);
     nvmf = new DesiredNvmf(other.nvmf);
   }
@@ -66,6 +70,11 @@ public final class DesiredState {
   /** NVMe devices, oldest first; their bdevs are among {@link #bdevs}. */
   public List<NvmeControllerSpec> nvme() {
     return List.copyOf(nvme.values());
+  }
+
+  /** What holds for all NVMe devices. */
+  public NvmeSettings nvmeSettings() {
+    return nvmeSettings;
   }
 
   /** The controllers, oldest first; each one's bdev is among {@link #bdevs}. */
@@ -105,6 +114,14 @@ public final class DesiredState {
       attach(NvmeSpecs.attach(RpcParams.of(method, params, NvmeSpecs.RECORD_PARAMETERS)));
     } else if (method.equals(NvmeSpecs.DETACH)) {
       detach(RpcParams.of(method, params, List.of("name")).requireString("name"));
+    } else if (method.equals(NvmeSpecs.SPLIT)) {
+      split(RpcParams.of(method, params, NvmeSpecs.SPLIT_RECORD_PARAMETERS));
+    } else if (method.equals(NvmeSpecs.UNSPLIT)) {
+      unsplit(RpcParams.of(method, params, NvmeSpecs.UNSPLIT_PARAMETERS));
+    } else if (method.equals(NvmeOptionSpecs.SET)) {
+      nvmeSettings =
+          NvmeOptionSpecs.parse(
+              RpcParams.of(method, params, NvmeOptionSpecs.PARAMETERS), nvmeSettings);
     } else if (method.equals(RESIZE_METHOD)) {
       resize(RpcParams.of(method, params, List.of("name", "num_blocks")));
     } else if (method.equals(LimitSpecs.METHOD)) {
@@ -142,6 +159,39 @@ public final class DesiredState {
     final NvmeControllerSpec spec = nvme.get(name);
     remove(nvme, name, "NVMe controller");
     spec.bdevs().forEach(bdev -> bdevs.remove(bdev.name()));
+  }
+
+  private NvmeControllerSpec controllerOf(final String base) {
+    for (final NvmeControllerSpec spec : nvme.values()) {
+      if (spec.namespace(base) != null) {
+        return spec;
+      }
+    }
+    throw new RpcException(RpcException.ENODEV, "no NVMe controller has a namespace " + base);
+  }
+
+  private void split(final RpcParams params) {
+    final String base = params.requireString("base_bdev");
+    final NvmeControllerSpec spec = controllerOf(base);
+    final NvmeControllerSpec.Split split = NvmeSpecs.split(params, spec.namespace(base).nsid());
+    final List<BdevSpec> parts =
+        spec.parts(split).stream().map(NvmeControllerSpec.Part::bdev).toList();
+    if (parts.stream().anyMatch(part -> bdevs.containsKey(part.name()))) {
+      throw new RpcException(RpcException.EEXIST, "a part of " + base + " is there already");
+    }
+    nvme.put(spec.name(), spec.with(split));
+    parts.forEach(part -> bdevs.put(part.name(), part));
+  }
+
+  private void unsplit(final RpcParams params) {
+    final String base = params.requireString("base_bdev");
+    final NvmeControllerSpec spec = controllerOf(base);
+    final NvmeControllerSpec.Split split = spec.split(base);
+    if (split == null) {
+      throw new RpcException(RpcException.ENOENT, "bdev " + base + " is not split");
+    }
+    nvme.put(spec.name(), spec.without(split));
+    spec.parts(split).forEach(part -> bdevs.remove(part.bdev().name()));
   }
 
   private void addController(final BlkControllerSpec controller) {

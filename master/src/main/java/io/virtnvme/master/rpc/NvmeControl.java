@@ -1,6 +1,7 @@
 package io.virtnvme.master.rpc;
 
 import io.virtnvme.master.nvme.HealthLog;
+import io.virtnvme.master.nvme.LogRequest;
 import java.util.List;
 import java.util.concurrent.CompletionStage;
 
@@ -28,6 +29,42 @@ public interface NvmeControl {
    * back.
    */
   CompletionStage<Void> reset(String name);
+
+  /**
+   * Makes several bdevs of the blocks of a namespace, which cannot be used itself meanwhile. Fails
+   * with ENODEV when there is no such bdev, ENOTSUP for one that is no namespace, EBUSY when it is
+   * in use or its controller does not serve, EINVAL when it is too small, ENOSPC when the
+   * controller grants too few queue pairs.
+   *
+   * @param count of the parts, at least 1
+   * @param sizeMib of each; 0 for as much as fits
+   * @return the controller as it is then
+   */
+  CompletionStage<NvmeControllerSpec> split(String base, int count, long sizeMib);
+
+  /**
+   * Makes a namespace whole again. Fails with ENODEV, ENOENT when it is not split, EBUSY while a
+   * part is used or the controller takes no commands.
+   */
+  CompletionStage<Void> unsplit(String base);
+
+  /** What holds for all controllers from now on. */
+  CompletionStage<Void> settings(NvmeSettings settings);
+
+  /** What holds for all controllers. */
+  NvmeSettings settings();
+
+  /**
+   * Makes up errors of I/O commands, instead of those that were asked for the same opcode before.
+   * Fails with ENODEV, EBUSY when nothing is served, ENOSPC.
+   */
+  CompletionStage<Void> inject(String name, NvmeErrorRule rule);
+
+  /** Makes up none any more for an opcode. Fails with ENODEV, EBUSY. */
+  CompletionStage<Void> endInjection(String name, int opcode);
+
+  /** A part of a log page, fresh. Fails as {@link #health}, ENOTSUP, or EIO when it refuses. */
+  CompletionStage<byte[]> logPage(String name, LogRequest request);
 
   /** Health of the controller, fresh. Fails with ENODEV, or EBUSY when it takes no commands. */
   CompletionStage<HealthLog> health(String name);

@@ -14,6 +14,8 @@ import java.util.stream.Stream;
 public final class NvmeSpecs {
   public static final String ATTACH = "bdev_nvme_attach_controller";
   public static final String DETACH = "bdev_nvme_detach_controller";
+  public static final String SPLIT = "bdev_split_create";
+  public static final String UNSPLIT = "bdev_split_delete";
 
   /** The only transport. */
   public static final String TRANSPORT = "PCIe";
@@ -40,9 +42,25 @@ public final class NvmeSpecs {
 
   public static final List<String> DETACH_PARAMETERS = List.of("name", "trtype", "traddr");
 
+  public static final List<String> SPLIT_PARAMETERS =
+      List.of("base_bdev", "split_count", "split_size_mb");
+
+  public static final List<String> UNSPLIT_PARAMETERS = List.of("base_bdev");
+
+  /** What a recorded split has besides. */
+  public static final List<String> SPLIT_RECORD_PARAMETERS =
+      Stream.concat(SPLIT_PARAMETERS.stream(), Stream.of("num_blocks")).toList();
+
   /** What a recorded attach has besides. */
   public static final List<String> RECORD_PARAMETERS =
       Stream.concat(ATTACH_PARAMETERS.stream(), Stream.of("was_kernels", "namespaces")).toList();
+
+  private static final int BLOCK_BYTES_MAX = 4096;
+
+  /** More than controllers have queue pairs for. */
+  private static final int SPLIT_COUNT_MAX = 1024;
+
+  private static final long SPLIT_MIB_MAX = 1L << 40;
 
   /** Leaves room for what the names of bdevs and queue pairs have besides. */
   private static final int NAME_LENGTH_MAX = 128;
@@ -72,8 +90,8 @@ public final class NvmeSpecs {
           new NvmeControllerSpec.Namespace(
               (int) namespace.requireLong("nsid", 1, 0xFFFF_FFFEL),
               namespace.optionalUuid("uuid", new UUID(0, 0)),
-              namespace.requireInt("block_size", 512, 4096),
-              namespace.requireLong("num_blocks", 1, Long.MAX_VALUE / 4096)));
+              namespace.requireInt("block_size", 512, BLOCK_BYTES_MAX),
+              namespace.requireLong("num_blocks", 1, Long.MAX_VALUE / BLOCK_BYTES_MAX)));
     }
     return new NvmeControllerSpec(
         name, address(params), params.optionalBoolean("was_kernels", false), namespaces);
@@ -117,6 +135,42 @@ public final class NvmeSpecs {
           .put("num_blocks", namespace.numBlocks());
     }
     return params;
+  }
+
+  /** How many parts a call wants. */
+  public static int splitCount(final RpcParams params) {
+    return params.requireInt("split_count", 1, SPLIT_COUNT_MAX);
+  }
+
+  /** How large a call wants each part; 0 for as much as fits. */
+  public static long splitMib(final RpcParams params) {
+    return params.optionalLong("split_size_mb", 0, SPLIT_MIB_MAX, 0);
+  }
+
+  /** The split that a record is about. */
+  public static NvmeControllerSpec.Split split(final RpcParams params, final int nsid) {
+    return new NvmeControllerSpec.Split(
+        nsid,
+        splitCount(params),
+        splitMib(params),
+        params.requireLong("num_blocks", 1, Long.MAX_VALUE / BLOCK_BYTES_MAX));
+  }
+
+  /** The parameters of a call that splits a namespace of this controller again. */
+  public static ObjectNode toParams(
+      final NvmeControllerSpec spec, final NvmeControllerSpec.Split split) {
+    final ObjectNode params =
+        JsonNodeFactory.instance
+            .objectNode()
+            .put("base_bdev", spec.bdevName(split.nsid()))
+            .put("split_count", split.count());
+    return split.sizeMib() == 0 ? params : params.put("split_size_mb", split.sizeMib());
+  }
+
+  /** The same for the registry, with the length of the parts. */
+  public static ObjectNode toRecord(
+      final NvmeControllerSpec spec, final NvmeControllerSpec.Split split) {
+    return toParams(spec, split).put("num_blocks", split.numBlocks());
   }
 
   /** Where a controller is, in SPDK's form. */

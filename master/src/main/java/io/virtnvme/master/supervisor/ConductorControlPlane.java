@@ -70,7 +70,11 @@ public final class ConductorControlPlane implements ControlPlane {
             return ConductorControlPlane.this.change(work);
           }
         };
-    this.nvmf = new ConductorNvmf(supervisor::subsystems, queue);
+    this.nvmf =
+        new ConductorNvmf(
+            supervisor::subsystems,
+            queue,
+            bdevName -> supervisor.devices().splits().requireWhole(bdevName));
     this.nvme = new ConductorNvme(supervisor::devices, queue);
   }
 
@@ -245,7 +249,8 @@ public final class ConductorControlPlane implements ControlPlane {
 
   private boolean isClaimed(final String bdevName) {
     return supervisor.controllers().isExported(bdevName)
-        || supervisor.subsystems().userOf(bdevName) != null;
+        || supervisor.subsystems().userOf(bdevName) != null
+        || supervisor.devices().splits().isSplit(bdevName);
   }
 
   @Override
@@ -287,7 +292,10 @@ public final class ConductorControlPlane implements ControlPlane {
   @Override
   public CompletionStage<ControllerInfo> createBlkController(final BlkControllerSpec spec) {
     return change(
-        () -> CompletableFuture.completedFuture(info(supervisor.controllers().create(spec))));
+        () -> {
+          supervisor.devices().splits().requireWhole(spec.devName());
+          return CompletableFuture.completedFuture(info(supervisor.controllers().create(spec)));
+        });
   }
 
   @Override

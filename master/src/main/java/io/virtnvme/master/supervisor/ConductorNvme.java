@@ -1,10 +1,13 @@
 package io.virtnvme.master.supervisor;
 
 import io.virtnvme.master.nvme.HealthLog;
+import io.virtnvme.master.nvme.LogRequest;
 import io.virtnvme.master.nvme.NvmeDevice;
 import io.virtnvme.master.rpc.NvmeControl;
 import io.virtnvme.master.rpc.NvmeControllerInfo;
 import io.virtnvme.master.rpc.NvmeControllerSpec;
+import io.virtnvme.master.rpc.NvmeErrorRule;
+import io.virtnvme.master.rpc.NvmeSettings;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
@@ -19,6 +22,7 @@ final class ConductorNvme implements NvmeControl {
   private final Supplier<Devices> devices;
   private final ConductorNvmf.Changes changes;
   private volatile List<NvmeControllerInfo> snapshot = List.of();
+  private volatile NvmeSettings settings = NvmeSettings.DEFAULT;
 
   ConductorNvme(final Supplier<Devices> devices, final ConductorNvmf.Changes changes) {
     this.devices = devices;
@@ -28,6 +32,7 @@ final class ConductorNvme implements NvmeControl {
   /** Conductor thread. */
   void publish() {
     snapshot = devices.get().infos();
+    settings = devices.get().settings();
   }
 
   private <T> CompletionStage<T> at(final Supplier<T> work) {
@@ -80,6 +85,56 @@ final class ConductorNvme implements NvmeControl {
   public CompletionStage<Void> reset(final String name) {
     return this.<Void>beside(() -> devices.get().reset(name, "an operator asked for it"))
         .thenCompose(done -> shown(null));
+  }
+
+  @Override
+  public CompletionStage<NvmeControllerSpec> split(
+      final String base, final int count, final long sizeMib) {
+    return changes.change(() -> devices.get().splits().create(base, count, sizeMib));
+  }
+
+  @Override
+  public CompletionStage<Void> unsplit(final String base) {
+    return changes
+        .change(() -> devices.get().splits().delete(base))
+        .thenCompose(DeviceSplits.Departure::end);
+  }
+
+  @Override
+  public CompletionStage<Void> settings(final NvmeSettings newSettings) {
+    return at(
+        () -> {
+          devices.get().settings(newSettings);
+          return null;
+        });
+  }
+
+  @Override
+  public NvmeSettings settings() {
+    return settings;
+  }
+
+  @Override
+  public CompletionStage<Void> inject(final String name, final NvmeErrorRule rule) {
+    return at(
+        () -> {
+          devices.get().inject(name, rule);
+          return null;
+        });
+  }
+
+  @Override
+  public CompletionStage<Void> endInjection(final String name, final int opcode) {
+    return at(
+        () -> {
+          devices.get().endInjection(name, opcode);
+          return null;
+        });
+  }
+
+  @Override
+  public CompletionStage<byte[]> logPage(final String name, final LogRequest request) {
+    return beside(() -> devices.get().ask(name, device -> device.logPage(request)));
   }
 
   @Override

@@ -10,6 +10,7 @@ import io.virtnvme.master.rpc.NvmfTransportSpec;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
 
 /**
@@ -27,11 +28,15 @@ final class ConductorNvmf implements NvmfControl {
 
   private final Supplier<Subsystems> subsystems;
   private final Changes changes;
+  private final Consumer<String> usable;
   private volatile Snapshot snapshot = new Snapshot(List.of(), NvmfState.EMPTY);
 
-  ConductorNvmf(final Supplier<Subsystems> subsystems, final Changes changes) {
+  /** {@code usable} throws for a bdev that cannot be a namespace. */
+  ConductorNvmf(
+      final Supplier<Subsystems> subsystems, final Changes changes, final Consumer<String> usable) {
     this.subsystems = subsystems;
     this.changes = changes;
+    this.usable = usable;
   }
 
   /** Conductor thread. */
@@ -70,7 +75,11 @@ final class ConductorNvmf implements NvmfControl {
   @Override
   public CompletionStage<NvmfNamespaceSpec> addNamespace(
       final String nqn, final NvmfNamespaceSpec spec) {
-    return changes.change(() -> subsystems.get().addNamespace(nqn, spec));
+    return changes.change(
+        () -> {
+          usable.accept(spec.bdevName());
+          return subsystems.get().addNamespace(nqn, spec);
+        });
   }
 
   @Override

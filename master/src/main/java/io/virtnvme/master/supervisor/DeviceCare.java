@@ -8,7 +8,9 @@ import io.virtnvme.master.nvme.RepairState;
 import io.virtnvme.master.nvme.Trouble;
 import io.virtnvme.master.relay.EventLoop;
 import io.virtnvme.master.rpc.NvmeControllerInfo;
+import io.virtnvme.master.rpc.NvmeSettings;
 import io.virtnvme.master.rpc.RpcException;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -50,8 +52,13 @@ final class DeviceCare implements DeviceRepair.Listener {
 
   private final EventLoop loop;
   private final List<Pair> pairs;
+  private final SlaveView slaves;
   private final Listener listener;
   private final DeviceRepair repair;
+  private final QuietGates gates;
+
+  /** Those who wait until queue pairs are gone. */
+  private final List<CompletableFuture<Void>> leaving = new ArrayList<>();
 
   /** By bdev: why the controller does not take its queue pairs. */
   private final Map<String, String> refused = new TreeMap<>();
@@ -61,6 +68,7 @@ final class DeviceCare implements DeviceRepair.Listener {
   /** Of {@link #asked}; null while that goes well. */
   private RpcException failure;
 
+  private int retryCount = NvmeSettings.DEFAULT.retryCount();
   private boolean hasBegun;
   private boolean isStepping;
   private boolean isStopped;
@@ -79,17 +87,69 @@ final class DeviceCare implements DeviceRepair.Listener {
       final SlaveView slaves,
       final Listener listener) {
     this.loop = loop;
-    this.pairs = List.copyOf(pairs);
+    this.pairs = new ArrayList<>(pairs);
+    this.slaves = slaves;
     this.listener = listener;
     repair = new DeviceRepair(device, job -> run(deviceThread, job), options, this);
-    final QuietGates gates =
-        new QuietGates(pairs.stream().map(Pair::queue).toList(), slaves::awaitCycles, this::step);
-    for (int i = 0; i < pairs.size(); i++) {
-      final int index = i;
-      final Pair pair = pairs.get(i);
-      repair.adopt(
-          pair.queue(),
-          () -> pair.queue().isGateOpen() ? slaves.isOwned(pair.bdev()) : gates.mayBeBeyond(index));
+    gates = new QuietGates(this.pairs, slaves::awaitCycles, this::step);
+    pairs.forEach(pair -> repair.adopt(pair.queue(), () -> isServed(pair)));
+  }
+
+  private boolean isServed(final Pair pair) {
+    return pair.queue().isGateOpen()
+        ? slaves.isOwned(pair.bdev())
+        : gates.mayBeBeyond(pair.queue());
+  }
+
+  /** Other limits from now on. */
+  void options(final RepairOptions options) {
+    repair.options(options);
+  }
+
+  /** How often slaves submit a command again, from now on. */
+  void retries(final int count) {
+    retryCount = count;
+    pairs.forEach(pair -> pair.queue().retries(count));
+  }
+
+  /** The queue pairs that the controller has, or is to have. */
+  List<DeviceQueueSegment> queues() {
+    return pairs.stream().map(Pair::queue).toList();
+  }
+
+  /** Takes a queue pair in that the controller is to have, and lets slaves to it then. */
+  void add(final Pair pair) {
+    pairs.add(pair);
+    pair.queue().retries(retryCount);
+    repair.add(pair.queue(), () -> isServed(pair));
+    step();
+  }
+
+  /**
+   * Takes the queue pairs of a bdev from the controller; ends when neither it nor a slave has them,
+   * or when {@link #stop} is called.
+   */
+  CompletableFuture<Void> remove(final String bdev) {
+    final List<Pair> own = pairs.stream().filter(pair -> pair.bdev().equals(bdev)).toList();
+    final CompletableFuture<Void> gone = new CompletableFuture<>();
+    leaving.add(gone);
+    own.forEach(pair -> repair.remove(pair.queue(), () -> onGone(pair, gone)));
+    endIfGone(bdev, gone);
+    step();
+    return gone;
+  }
+
+  private void onGone(final Pair pair, final CompletableFuture<Void> gone) {
+    pairs.remove(pair);
+    gates.forget(pair.queue());
+    endIfGone(pair.bdev(), gone);
+  }
+
+  private void endIfGone(final String bdev, final CompletableFuture<Void> gone) {
+    if (pairs.stream().noneMatch(pair -> pair.bdev().equals(bdev))) {
+      leaving.removeIf(other -> other == gone);
+      refused.remove(bdev);
+      gone.complete(null);
     }
   }
 
@@ -113,6 +173,7 @@ final class DeviceCare implements DeviceRepair.Listener {
   void stop() {
     isStopped = true;
     repair.stop();
+    List.copyOf(leaving).forEach(gone -> gone.complete(null));
     if (asked != null) {
       end(new RpcException(RpcException.EBUSY, "the controller is being detached"));
     }

@@ -2,10 +2,6 @@ package io.virtnvme.master.supervisor;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
-import io.virtnvme.ipc.nvme.IdentifyController;
-import io.virtnvme.ipc.nvme.PrpEntry;
-import io.virtnvme.ipc.nvme.queue.DeviceQueueGeometry;
-import io.virtnvme.ipc.nvme.queue.DeviceQueueSegment;
 import io.virtnvme.ipc.segment.BadSegmentException;
 import io.virtnvme.ipc.segment.SegmentDirectory;
 import io.virtnvme.ipc.sys.Fds;
@@ -18,13 +14,9 @@ import io.virtnvme.master.nvme.NvmeDevice;
 import io.virtnvme.master.nvme.NvmeDeviceException;
 import io.virtnvme.master.nvme.NvmeOptions;
 import io.virtnvme.master.nvme.PciAddress;
-import io.virtnvme.master.nvme.QueuePairAddress;
 import io.virtnvme.master.rpc.NvmeControllerSpec;
 import io.virtnvme.master.rpc.RpcException;
-import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
@@ -32,7 +24,6 @@ import java.util.UUID;
 import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
-import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -45,18 +36,13 @@ final class DeviceDriver {
   private static final Logger LOG = LoggerFactory.getLogger(DeviceDriver.class);
   private static final int QUEUE_PAIRS_WANTED = 64;
 
-  /** Each entry has pages of its own in locked memory, 20 KiB. */
-  private static final int ENTRY_COUNT = 256;
-
-  private static final int TRANSFER_BYTES_MAX = 1 << 20;
+  private static final String GONE = "its namespace is gone, smaller, or was formatted";
 
   /** I/O addresses for all guests of one slave; 39 bits of an IOMMU are room for some of them. */
   static final long WINDOW_BYTES = 32L << 30;
 
   private static final long WINDOW_ALIGNMENT_BYTES = 2L << 20;
   private static final int WINDOW_COUNT = 12;
-  private static final NvmeOptions OPTIONS =
-      new NvmeOptions(QUEUE_PAIRS_WANTED, TimeUnit.SECONDS.toNanos(10));
 
   /**
    * What a device turned out to be.
@@ -68,13 +54,13 @@ final class DeviceDriver {
 
   private final NvmeControllerSpec spec;
   private final HostPaths paths;
-  private final SegmentDirectory segments;
-  private final int reactorCount;
   private final NvmeDevice.Listener listener;
   private final ExecutorService thread;
-  private final List<DeviceQueueSegment> pairs = new ArrayList<>();
-  private final List<Path> files = new ArrayList<>();
-  private volatile List<DeviceCare.Pair> watched = List.of();
+  private final DeviceQueues queues;
+
+  /** Limit of one admin command. Device's thread. */
+  private long adminNsMax;
+
   private volatile NvmeDevice device;
   private volatile DeviceHandles handles;
 
@@ -87,6 +73,7 @@ final class DeviceDriver {
    * Prepares everything and touches nothing.
    *
    * @param reactorCount queue pairs for each bdev
+   * @param adminNsMax limit of one admin command
    * @param listener called by the device's thread
    */
   DeviceDriver(
@@ -94,12 +81,13 @@ final class DeviceDriver {
       final HostPaths paths,
       final SegmentDirectory segments,
       final int reactorCount,
+      final long adminNsMax,
       final NvmeDevice.Listener listener) {
     this.spec = spec;
     this.paths = paths;
-    this.segments = segments;
-    this.reactorCount = reactorCount;
+    this.adminNsMax = adminNsMax;
     this.listener = listener;
+    queues = new DeviceQueues(segments, reactorCount);
     thread =
         Executors.newSingleThreadExecutor(
             task -> {
@@ -150,12 +138,29 @@ final class DeviceDriver {
     return failure;
   }
 
-  /** Takes the device from the kernel and makes a queue pair for each bdev and reactor. */
-  Found attach() {
+  private NvmeOptions options() {
+    return new NvmeOptions(QUEUE_PAIRS_WANTED, adminNsMax);
+  }
+
+  /** Limit of one admin command from now on. */
+  void adminNsMax(final long limitNs) {
+    adminNsMax = limitNs;
+    final NvmeDevice now = device;
+    if (now != null) {
+      now.adminTimeoutNs(limitNs);
+    }
+  }
+
+  /**
+   * Takes the device from the kernel and makes a queue pair for each bdev and reactor.
+   *
+   * @param parts of namespaces that are bdevs besides; those whose namespace is gone are left out
+   */
+  Found attach(final List<NvmeControllerSpec.Part> parts) {
     NvmeDevice made = null;
     try {
-      made = NvmeDevice.attach(paths, PciAddress.parse(spec.address()), OPTIONS, listener);
-      final List<NvmeControllerSpec.Namespace> usable = makePairs(made);
+      made = NvmeDevice.attach(paths, PciAddress.parse(spec.address()), options(), listener);
+      final List<NvmeControllerSpec.Namespace> usable = makeQueues(made, parts);
       handles = made.handles();
       windows = List.copyOf(takeWindows(made));
       device = made;
@@ -164,27 +169,27 @@ final class DeviceDriver {
       if (made != null) {
         made.detach(made.wasKernels());
       }
-      releasePairs();
+      queues.release();
       throw answer(e);
     }
   }
 
-  private List<NvmeControllerSpec.Namespace> makePairs(final NvmeDevice made) {
+  private List<NvmeControllerSpec.Namespace> makeQueues(
+      final NvmeDevice made, final List<NvmeControllerSpec.Part> parts) {
     final List<NvmeControllerSpec.Namespace> usable = new ArrayList<>();
     final List<String> left = new ArrayList<>();
     for (final NamespaceIdentity namespace : made.namespaces()) {
-      String problem = namespace.problem();
-      if (problem.isEmpty() && pairs.size() + reactorCount > made.queuePairCount()) {
-        problem =
-            "the controller grants "
-                + made.queuePairCount()
-                + " queue pairs, and each bdev needs "
-                + reactorCount;
-      }
+      final String problem =
+          namespace.problem().isEmpty() ? queues.problem(made, 1) : namespace.problem();
       if (problem.isEmpty()) {
-        for (int reactor = 0; reactor < reactorCount; reactor++) {
-          makePair(made, namespace, reactor);
-        }
+        final DeviceQueues.Disk disk =
+            new DeviceQueues.Disk(
+                spec.bdevName(namespace.id()),
+                namespace.id(),
+                namespace.blockBytes(),
+                0,
+                namespace.blockCount());
+        DeviceQueues.create(made, queues.make(made, disk));
         usable.add(
             new NvmeControllerSpec.Namespace(
                 namespace.id(),
@@ -195,56 +200,60 @@ final class DeviceDriver {
         left.add("namespace " + Integer.toUnsignedString(namespace.id()) + ": " + problem);
       }
     }
+    for (final NvmeControllerSpec.Part part : parts) {
+      final String problem = usable.stream().anyMatch(part::fits) ? queues.problem(made, 1) : GONE;
+      if (problem.isEmpty()) {
+        DeviceQueues.create(made, queues.make(made, disk(part)));
+      } else {
+        left.add("bdev " + part.bdev().name() + ": " + problem);
+      }
+    }
     problems = List.copyOf(left);
     return usable;
   }
 
-  private void makePair(
-      final NvmeDevice made, final NamespaceIdentity namespace, final int reactor) {
-    final ControllerIdentity identity = made.identity();
-    final int entryCount = Math.min(ENTRY_COUNT, made.entryCountMax());
-    final int slotCount = entryCount - 1;
-    final long lengthBytes = DeviceQueueSegment.length(entryCount, slotCount);
-    final long transferMax = identity.transferBytesMax();
-    final DeviceQueueGeometry geometry =
-        new DeviceQueueGeometry(
-            entryCount,
-            slotCount,
-            pairs.size() + 1,
-            namespace.id(),
-            made.takeIova(lengthBytes, PrpEntry.PAGE_BYTES),
-            0,
-            namespace.blockCount(),
-            namespace.blockBytes(),
-            transferMax == 0 ? TRANSFER_BYTES_MAX : (int) Math.min(TRANSFER_BYTES_MAX, transferMax),
-            features(identity));
-    final String bdev = spec.bdevName(namespace.id());
-    // What a master before this one has left there, without a slave alive, is replaced.
-    final DeviceQueueSegment segment = DeviceQueueSegment.create(segments, bdev, reactor, geometry);
-    keep(bdev, segment);
-    files.add(segments.nvmeQueue(bdev, reactor));
-    made.dma().map(segment.address(), geometry.iova(), segment.lengthBytes());
-    made.createQueuePair(address(segment));
-    segment.openGate(true);
+  private static DeviceQueues.Disk disk(final NvmeControllerSpec.Part part) {
+    return new DeviceQueues.Disk(
+        part.bdev().name(),
+        part.nsid(),
+        part.bdev().blockSize(),
+        part.firstBlock(),
+        part.bdev().numBlocks());
   }
 
-  private static QueuePairAddress address(final DeviceQueueSegment segment) {
-    return new QueuePairAddress(
-        segment.geometry().queueId(),
-        segment.geometry().entryCount(),
-        segment.sqIova(),
-        segment.cqIova());
+  /**
+   * Makes the segments of parts of a namespace; their queues are to be created, and their gates
+   * opened.
+   */
+  List<DeviceCare.Pair> makeParts(final List<NvmeControllerSpec.Part> parts) {
+    final NvmeDevice now = required();
+    if (now.isAdopted()) {
+      throw new RpcException(
+          RpcException.EBUSY,
+          "controller "
+              + spec.name()
+              + " was brought up by a master before this one: detach it and attach it again first");
+    }
+    final String problem = queues.problem(now, parts.size());
+    if (!problem.isEmpty()) {
+      throw new RpcException(RpcException.ENOSPC, problem);
+    }
+    final List<DeviceCare.Pair> made = new ArrayList<>();
+    try {
+      parts.forEach(part -> made.addAll(queues.make(now, disk(part))));
+    } catch (final RuntimeException e) {
+      queues.unmake(now, made.stream().map(DeviceCare.Pair::bdev).distinct().toList());
+      throw answer(e);
+    }
+    return made;
   }
 
-  private static int features(final ControllerIdentity identity) {
-    int features = identity.writeCache() ? DeviceQueueGeometry.FEATURE_WRITE_CACHE : 0;
-    if ((identity.commands() & IdentifyController.ONCS_WRITE_ZEROES) != 0) {
-      features |= DeviceQueueGeometry.FEATURE_WRITE_ZEROES;
+  /** Takes the segments of bdevs away that neither the controller nor a slave has any more. */
+  void unmake(final List<String> bdevs) {
+    final NvmeDevice now = device;
+    if (now != null) {
+      queues.unmake(now, bdevs);
     }
-    if ((identity.commands() & IdentifyController.ONCS_DATASET_MANAGEMENT) != 0) {
-      features |= DeviceQueueGeometry.FEATURE_DATASET_MANAGEMENT;
-    }
-    return features;
   }
 
   /** The same after each attach, so that a disk keeps what is known of it. */
@@ -270,66 +279,32 @@ final class DeviceDriver {
    */
   void adopt(final DeviceHandles heldHandles, final List<String> bdevs) {
     try {
-      for (final String bdev : bdevs) {
-        for (int i = 0; Files.exists(segments.nvmeQueue(bdev, i)); i++) {
-          keep(bdev, DeviceQueueSegment.open(segments, bdev, i));
-          files.add(segments.nvmeQueue(bdev, i));
-        }
-      }
+      queues.adopt(bdevs);
     } catch (final BadSegmentException e) {
       Fds.close(heldHandles.containerFd());
       Fds.close(heldHandles.deviceFd());
-      forgetPairs();
       // Without all of them a reset would leave queues behind: none must be made.
       throw new RpcException(RpcException.EIO, e.getMessage());
     }
     handles = heldHandles;
     try {
       device =
-          NvmeDevice.adopt(paths, PciAddress.parse(spec.address()), heldHandles, OPTIONS, listener);
+          NvmeDevice.adopt(
+              paths, PciAddress.parse(spec.address()), heldHandles, options(), listener);
     } catch (final RuntimeException e) {
-      forgetPairs();
+      queues.forget();
       throw answer(e);
     }
   }
 
-  private void keep(final String bdev, final DeviceQueueSegment segment) {
-    pairs.add(segment);
-    final List<DeviceCare.Pair> grown = new ArrayList<>(watched);
-    grown.add(new DeviceCare.Pair(bdev, segment));
-    watched = List.copyOf(grown);
-  }
-
   /** The queue pairs, until {@link #detach} or {@link #leave}. */
   List<DeviceCare.Pair> pairs() {
-    return watched;
+    return queues.pairs();
   }
 
-  /**
-   * Where each queue pair is now, for {@link #clearIfPast}: what a slave that has just died had
-   * given to the device comes before.
-   */
-  long[] marks() {
-    final long[] marks = new long[2 * pairs.size()];
-    for (int i = 0; i < pairs.size(); i++) {
-      marks[2 * i] = pairs.get(i).creation();
-      marks[2 * i + 1] = pairs.get(i).submitted();
-    }
-    return marks;
-  }
-
-  /** Whether the device has ended everything that it was given before. */
-  private boolean isPast(final long[] marks) {
-    for (int i = 0; i < pairs.size() && 2 * i < marks.length; i++) {
-      final DeviceQueueSegment pair = pairs.get(i);
-      for (int slot = 0; slot < pair.geometry().slotCount(); slot++) {
-        final long place = pair.place(slot);
-        if (place > 0 && place <= marks[2 * i + 1] && pair.creation() == marks[2 * i]) {
-          return false;
-        }
-      }
-    }
-    return true;
+  /** Where each queue pair is now, for {@link #clearIfPast}. */
+  List<DeviceQueues.Mark> marks() {
+    return queues.marks();
   }
 
   /** Ranges of I/O addresses for slaves, as many as there is room for. */
@@ -350,9 +325,9 @@ final class DeviceDriver {
   }
 
   /** Ends every mapping in a dead slave's window, if the device uses none of them any more. */
-  boolean clearIfPast(final long windowBase, final long[] marks) {
+  boolean clearIfPast(final long windowBase, final List<DeviceQueues.Mark> marks) {
     final NvmeDevice now = device;
-    if (now == null || !isPast(marks)) {
+    if (now == null || !queues.isPast(marks)) {
       return now == null;
     }
     now.dma().unmap(windowBase, WINDOW_BYTES);
@@ -378,7 +353,7 @@ final class DeviceDriver {
         LOG.warn("NVMe controller {} was detached, but: {}", spec.name(), failure.getMessage());
       }
     }
-    releasePairs();
+    queues.release();
     thread.shutdown();
   }
 
@@ -389,25 +364,7 @@ final class DeviceDriver {
     if (left != null) {
       left.leave();
     }
-    forgetPairs();
+    queues.forget();
     thread.shutdown();
-  }
-
-  private void forgetPairs() {
-    pairs.forEach(DeviceQueueSegment::close);
-    pairs.clear();
-    watched = List.of();
-    files.clear();
-  }
-
-  private void releasePairs() {
-    for (final Path file : files) {
-      try {
-        Files.deleteIfExists(file);
-      } catch (final IOException e) {
-        LOG.warn("cannot remove {}: {}", file, e.getMessage());
-      }
-    }
-    forgetPairs();
   }
 }

@@ -1,6 +1,7 @@
 package io.virtnvme.master.supervisor;
 
 import io.virtnvme.master.nvme.NvmeDevice;
+import io.virtnvme.master.relay.EventLoop;
 import io.virtnvme.master.rpc.NvmeControllerInfo;
 import io.virtnvme.master.rpc.NvmeControllerInfo.State;
 import io.virtnvme.master.rpc.NvmeControllerSpec;
@@ -9,12 +10,16 @@ import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
+import java.util.function.Supplier;
 
 /** An NVMe controller that is attached, or on its way there or away. Conductor thread. */
 final class DeviceEntry {
   static final long NO_WINDOW = -1;
 
   private final DeviceDriver driver;
+  private final EventLoop loop;
   private NvmeControllerSpec spec;
   private State state = State.DISABLED;
   private String problem = "";
@@ -27,9 +32,30 @@ final class DeviceEntry {
 
   private final Deque<Long> freeWindows = new ArrayDeque<>();
 
-  DeviceEntry(final NvmeControllerSpec spec, final DeviceDriver driver) {
+  DeviceEntry(final NvmeControllerSpec spec, final DeviceDriver driver, final EventLoop loop) {
     this.spec = spec;
     this.driver = driver;
+    this.loop = loop;
+  }
+
+  /** Does something in the device's thread; completes on the conductor. */
+  <T> CompletableFuture<T> ask(final Supplier<T> work) {
+    return Elsewhere.run(driver.thread(), loop, work);
+  }
+
+  /** The same for what has no result. */
+  CompletableFuture<Void> run(final Runnable work) {
+    return ask(
+        () -> {
+          work.run();
+          return null;
+        });
+  }
+
+  /** The same when nobody waits for the end. */
+  void begin(final Runnable work) {
+    final CompletionStage<Void> stage = run(work);
+    stage.whenComplete((done, failure) -> {});
   }
 
   String name() {
@@ -59,9 +85,10 @@ final class DeviceEntry {
 
   /** Nobody looks at the device any more. */
   void endCare() {
-    if (care != null) {
-      care.stop();
-      care = null;
+    final DeviceCare ended = care;
+    care = null;
+    if (ended != null) {
+      ended.stop();
     }
   }
 

@@ -1,8 +1,10 @@
 package io.virtnvme.master.supervisor;
 
 import io.virtnvme.master.relay.EventLoop;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.CompletionStage;
 import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.function.Supplier;
@@ -34,6 +36,24 @@ final class Elsewhere {
     } catch (final RejectedExecutionException e) {
       return CompletableFuture.failedFuture(e);
     }
+  }
+
+  /**
+   * Ends {@code enough}, and the timer that would, when all of this has ended, well or not. Returns
+   * {@code enough}.
+   */
+  static CompletableFuture<Void> within(
+      final List<CompletableFuture<Void>> all,
+      final CompletableFuture<Void> enough,
+      final EventLoop.Timer timer) {
+    final CompletionStage<Void> done =
+        CompletableFuture.allOf(all.toArray(new CompletableFuture<?>[0]));
+    done.whenComplete(
+        (nothing, failure) -> {
+          timer.cancel();
+          enough.complete(null);
+        });
+    return enough;
   }
 
   /** A failure without the wrapping that dependent stages add. */

@@ -1,8 +1,9 @@
 package io.virtnvme.master.supervisor;
 
 import io.virtnvme.ipc.nvme.queue.DeviceQueueSegment;
-import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.function.Supplier;
@@ -15,48 +16,53 @@ import java.util.function.Supplier;
 final class QuietGates {
   private static final long NEVER = -1;
 
-  private final List<DeviceQueueSegment> queues;
+  private final List<DeviceCare.Pair> pairs;
   private final Supplier<CompletableFuture<Void>> cycles;
   private final Runnable onAnswer;
 
-  /** By queue: the shut gate that no slave was beyond any more. */
-  private final long[] quiet;
+  /** The shut gate that no slave was beyond any more. */
+  private final Map<DeviceQueueSegment, Long> quiet = new HashMap<>();
 
   private boolean isAsking;
 
   /**
    * Nothing is known yet.
    *
+   * @param pairs the caller's: they come and go
    * @param cycles completes when every slave that lives has polled since it was called
    * @param onAnswer called when more may be known
    */
   QuietGates(
-      final List<DeviceQueueSegment> queues,
+      final List<DeviceCare.Pair> pairs,
       final Supplier<CompletableFuture<Void>> cycles,
       final Runnable onAnswer) {
-    this.queues = List.copyOf(queues);
+    this.pairs = pairs;
     this.cycles = cycles;
     this.onAnswer = onAnswer;
-    quiet = new long[queues.size()];
-    Arrays.fill(quiet, NEVER);
   }
 
   /** Whether a slave may be beyond the gate of a queue; asks them, if that is not known. */
-  boolean mayBeBeyond(final int index) {
-    final long gate = queues.get(index).gate();
+  boolean mayBeBeyond(final DeviceQueueSegment queue) {
+    final long gate = queue.gate();
     if (DeviceQueueSegment.isOpen(gate)) {
       return true;
     }
-    if (quiet[index] != gate && !isAsking) {
+    if (quiet.getOrDefault(queue, NEVER) != gate && !isAsking) {
       ask();
     }
-    return quiet[index] != gate;
+    return quiet.getOrDefault(queue, NEVER) != gate;
+  }
+
+  /** A queue is no more. */
+  void forget(final DeviceQueueSegment queue) {
+    quiet.remove(queue);
   }
 
   private void ask() {
     isAsking = true;
     // Read before anybody is asked: who polls after that has found these gates, or later ones.
-    final long[] gates = queues.stream().mapToLong(DeviceQueueSegment::gate).toArray();
+    final Map<DeviceQueueSegment, Long> gates = new HashMap<>();
+    pairs.forEach(pair -> gates.put(pair.queue(), pair.queue().gate()));
     final CompletionStage<Void> answer = cycles.get();
     answer.whenComplete(
         (done, failure) -> {
@@ -68,10 +74,11 @@ final class QuietGates {
         });
   }
 
-  private void onQuiet(final long[] gates) {
-    for (int i = 0; i < gates.length; i++) {
-      if (!DeviceQueueSegment.isOpen(gates[i])) {
-        quiet[i] = gates[i];
+  private void onQuiet(final Map<DeviceQueueSegment, Long> gates) {
+    for (final DeviceCare.Pair pair : pairs) {
+      final Long gate = gates.get(pair.queue());
+      if (gate != null && !DeviceQueueSegment.isOpen(gate)) {
+        quiet.put(pair.queue(), gate);
       }
     }
   }

@@ -112,13 +112,12 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
         new Devices(
             config,
             loop,
-            counters,
             slaves,
             seats,
             bdevs,
             name -> controllers.isExported(name) || subsystems.userOf(name) != null,
-            (type, reason) -> record(type, null, Seat.NONE, reason),
-            this::touch);
+            new DeviceReports(
+                counters, (type, reason) -> record(type, null, Seat.NONE, reason), this::touch));
     sharing.onSessionEnded(
         session -> {
           namespaceNews.onEnded(session.id());
@@ -169,11 +168,12 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
 
   /** Brings back what the registry says should exist; completes on the conductor. */
   public CompletableFuture<Void> restore(final DesiredState state) {
+    devices.settings(state.nvmeSettings());
     CompletableFuture<Void> made = CompletableFuture.completedFuture(null);
     for (final BdevSpec spec : state.bdevs()) {
       made = made.thenCompose(done -> bdevs.restore(spec));
     }
-    return made.thenCompose(done -> devices.restore(state.nvme()))
+    return made.thenCompose(done -> devices.restore().all(state.nvme()))
         .thenAccept(
             done -> {
               for (final BlkControllerSpec spec : state.controllers()) {
@@ -333,7 +333,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
               + " adopting="
               + slave.isAdopting());
     }
-    devices.onHeld(description, message.takeFds());
+    devices.restore().onHeld(description, message.takeFds());
     touch();
   }
 
@@ -442,7 +442,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
     record("slave_ended", slave, slave.intendedSeat(), "state before: " + before);
     sharing.onDead(slave);
     bdevs.onDead(slave);
-    devices.onDead(slave);
+    devices.shares().onDead(slave);
     namespaceNews.onDead(slave);
     upgrade.onDead(slave);
     seats.onDead(slave);
@@ -455,7 +455,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
   @Override
   public void tellSeat(final Slave slave, final Seat seat, final boolean take) {
     slave.watchedSeats().add(seat.id());
-    devices.tell(slave);
+    devices.shares().tell(slave);
     bdevs.tellSeat(slave, seat.id());
     sharing.tellSeat(slave, seat);
     slaves.tell(
@@ -473,7 +473,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
 
   @Override
   public void onOwned(final Seat seat, final Slave owner) {
-    devices.tell(owner);
+    devices.shares().tell(owner);
     bdevs.tellSeat(owner, seat.id());
     sharing.onOwned(seat, owner);
   }

@@ -1,5 +1,6 @@
 package io.virtnvme.master.nvme;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
@@ -9,11 +10,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.virtnvme.ipc.memory.LittleEndian;
 import io.virtnvme.ipc.nvme.AdminOpcode;
 import io.virtnvme.ipc.nvme.ControllerRegisters;
+import io.virtnvme.ipc.nvme.IdentifyController;
 import io.virtnvme.ipc.nvme.LogPage;
 import io.virtnvme.ipc.nvme.Status;
 import io.virtnvme.ipc.nvme.soft.SoftOptions;
 import io.virtnvme.ipc.sys.Errno;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Random;
 import org.junit.jupiter.api.Test;
 
 /** The driver on a device that does what it should. */
@@ -67,6 +71,33 @@ class NvmeControllerTest {
         rig.requireNothingLeft();
       }
     }
+  }
+
+  @Test
+  void shouldReadAnyPartOfALogPage() {
+    try (DriverRig rig = DriverRig.started()) {
+      final byte[] page = new byte[10_000];
+      new Random(3).nextBytes(page);
+      rig.device.vendorLog(0xC0, page);
+      assertArrayEquals(
+          Arrays.copyOf(page, 4096), rig.controller.logPage(new LogRequest(0xC0, -1, 0, 4096)));
+      // A device that knows no offsets would answer the beginning again.
+      final LogRequest middle = new LogRequest(0xC0, -1, 4, 8196);
+      assertEquals(Errno.EOPNOTSUPP, refusal(rig, middle).errno());
+      assertEquals(Errno.EOPNOTSUPP, refusal(rig, new LogRequest(0xC0, -1, 0, 4100)).errno());
+      rig.device.controllerData()[IdentifyController.LOG_PAGE_ATTRIBUTES_OFFSET] =
+          IdentifyController.LPA_EXTENDED;
+      assertArrayEquals(Arrays.copyOfRange(page, 4, 8200), rig.controller.logPage(middle));
+      assertEquals(
+          Status.INVALID_LOG_PAGE,
+          Status.typeAndCode(refusal(rig, new LogRequest(0xC1, -1, 0, 512)).status()));
+      assertEquals(ControllerState.READY, rig.controller.state());
+      rig.requireNothingLeft();
+    }
+  }
+
+  private static NvmeDeviceException refusal(final DriverRig rig, final LogRequest request) {
+    return assertThrows(NvmeDeviceException.class, () -> rig.controller.logPage(request));
   }
 
   @Test

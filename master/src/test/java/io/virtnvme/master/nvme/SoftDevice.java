@@ -19,13 +19,15 @@ public final class SoftDevice implements AutoCloseable {
   private static final int QUEUES_WANTED = 4;
 
   private final SoftNvmeDevice hardware = new SoftNvmeDevice(SoftOptions.small());
+  private final SoftPort port;
   private final NvmeController controller;
   private final NvmeDevice device;
+  private final SegmentDirectory directory;
   private final DeviceQueueSegment queue;
   private final SoftSlave slave;
 
   public SoftDevice(final Path folder) {
-    final SoftPort port = new SoftPort(hardware);
+    port = new SoftPort(hardware);
     controller =
         new NvmeController(
             port,
@@ -36,19 +38,26 @@ public final class SoftDevice implements AutoCloseable {
             (before, now, reason) -> {});
     controller.start();
     device = new NvmeDevice(null, port, controller, false, null);
-    final long lengthBytes = DeviceQueueSegment.length(ENTRY_COUNT, SLOT_COUNT);
-    final long iova = device.takeIova(lengthBytes, PrpEntry.PAGE_BYTES);
-    queue =
-        DeviceQueueSegment.create(
-            new SegmentDirectory(folder, 7, BootId.current()),
-            "Nvme0n1",
-            0,
-            new DeviceQueueGeometry(
-                ENTRY_COUNT, SLOT_COUNT, 1, 1, iova, 0, 8192, 512, TRANSFER_BYTES_MAX, 0));
-    hardware.map(queue.address(), iova, queue.lengthBytes());
+    directory = new SegmentDirectory(folder, 7, BootId.current());
+    queue = segment(1);
     device.createQueuePair(new QueuePairAddress(1, ENTRY_COUNT, queue.sqIova(), queue.cqIova()));
     queue.openGate(true);
     slave = new SoftSlave(hardware, queue);
+  }
+
+  /** A queue pair with this id that the device does not have yet; its gate is shut. */
+  public DeviceQueueSegment segment(final int queueId) {
+    final long lengthBytes = DeviceQueueSegment.length(ENTRY_COUNT, SLOT_COUNT);
+    final long iova = device.takeIova(lengthBytes, PrpEntry.PAGE_BYTES);
+    final DeviceQueueSegment made =
+        DeviceQueueSegment.create(
+            directory,
+            "Nvme0n1",
+            queueId,
+            new DeviceQueueGeometry(
+                ENTRY_COUNT, SLOT_COUNT, queueId, 1, iova, 0, 8192, 512, TRANSFER_BYTES_MAX, 0));
+    hardware.map(made.address(), iova, made.lengthBytes());
+    return made;
   }
 
   public NvmeDevice device() {
@@ -67,6 +76,21 @@ public final class SoftDevice implements AutoCloseable {
   /** CSTS.CFS from now on, until it is reset. */
   public void failFatally() {
     hardware.failFatally();
+  }
+
+  /** Ranges of memory that it reaches. */
+  public int mappedCount() {
+    return hardware.mappedCount();
+  }
+
+  /** The mapping after so many is refused. */
+  public void refuseMappingAfter(final int count) {
+    port.refuseMappingAfter(count);
+  }
+
+  /** All ones from now on. */
+  public void unplug() {
+    hardware.unplug();
   }
 
   @Override

@@ -4,12 +4,15 @@ import io.virtnvme.ipc.nvme.Doorbells;
 import io.virtnvme.ipc.nvme.device.DeviceRegisters;
 import io.virtnvme.ipc.nvme.device.DmaSpace;
 import io.virtnvme.ipc.nvme.soft.SoftNvmeDevice;
+import io.virtnvme.ipc.sys.Errno;
+import io.virtnvme.ipc.sys.SysException;
 import java.util.List;
 
 /** The way to a device in software. */
-final class SoftPort implements NvmePort {
+final class SoftPort implements NvmePort, DmaSpace {
   private final SoftNvmeDevice device;
   private final IovaSpace iovas = new IovaSpace(List.of());
+  private int mappingsLeft = -1;
   private long registersLengthBytes = 4 * Doorbells.BASE_OFFSET;
   private boolean isDmaStopped;
   private boolean isClosed;
@@ -40,9 +43,27 @@ final class SoftPort implements NvmePort {
     return registersLengthBytes;
   }
 
+  /** The mapping after so many is refused. */
+  void refuseMappingAfter(final int count) {
+    mappingsLeft = count;
+  }
+
   @Override
   public DmaSpace dma() {
-    return device;
+    return this;
+  }
+
+  @Override
+  public void map(final long address, final long iova, final long lengthBytes) {
+    if (mappingsLeft-- == 0) {
+      throw new SysException("mapping", Errno.ENOMEM);
+    }
+    device.map(address, iova, lengthBytes);
+  }
+
+  @Override
+  public void unmap(final long iova, final long lengthBytes) {
+    device.unmap(iova, lengthBytes);
   }
 
   @Override

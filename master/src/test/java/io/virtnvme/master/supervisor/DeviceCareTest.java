@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.virtnvme.ipc.memory.Mem;
+import io.virtnvme.ipc.nvme.queue.DeviceQueueSegment;
 import io.virtnvme.master.nvme.RepairOptions;
 import io.virtnvme.master.nvme.RepairState;
 import io.virtnvme.master.nvme.SoftDevice;
@@ -30,6 +32,7 @@ import org.junit.jupiter.api.io.TempDir;
 class DeviceCareTest implements DeviceCare.SlaveView, DeviceCare.Listener {
   private static final long LIMIT_NS = TimeUnit.SECONDS.toNanos(20);
   private static final String BDEV = "Nvme0n1";
+  private static final String PART = "Nvme0n1p0";
 
   @TempDir private Path folder;
   private final ExecutorService deviceThread = Executors.newSingleThreadExecutor();
@@ -69,14 +72,14 @@ class DeviceCareTest implements DeviceCare.SlaveView, DeviceCare.Listener {
 
   @Override
   public boolean isOwned(final String bdev) {
-    assertEquals(BDEV, bdev);
+    assertTrue(List.of(BDEV, PART).contains(bdev), bdev);
     return true;
   }
 
   @Override
   public CompletableFuture<Void> awaitCycles() {
     // Whoever polls after this sees the gate.
-    assertFalse(soft.queue().isGateOpen());
+    assertTrue(care.queues().stream().anyMatch(queue -> !queue.isGateOpen()));
     final CompletableFuture<Void> answer = new CompletableFuture<>();
     questions.add(answer);
     return answer;
@@ -189,6 +192,47 @@ class DeviceCareTest implements DeviceCare.SlaveView, DeviceCare.Listener {
     await(() -> soft.queue().creation() == 2);
     assertEquals(State.ENABLED, care.state());
     assertEquals(1, care.info().troubles().get("controller"));
+  }
+
+  @Test
+  void shouldTakeQueuePairsInAndOutWhileOthersServe() {
+    care.retries(9);
+    try (DeviceQueueSegment part = soft.segment(2)) {
+      care.add(new DeviceCare.Pair(PART, part));
+      await(part::isGateOpen);
+      assertEquals(1, part.creation());
+      assertEquals(10, Mem.getInt(part.address() + DeviceQueueSegment.RETRIES_OFFSET));
+      final CompletableFuture<Void> gone = care.remove(PART);
+      assertFalse(part.isGateOpen());
+      await(() -> !questions.isEmpty());
+      steps();
+      assertFalse(gone.isDone(), "a slave may still be beyond the gate");
+      questions.get(0).complete(null);
+      await(gone::isDone);
+      assertEquals(List.of(soft.queue()), care.queues());
+    }
+    assertTrue(soft.queue().isGateOpen());
+    // The controller has given the number back.
+    try (DeviceQueueSegment part = soft.segment(2)) {
+      care.add(new DeviceCare.Pair(PART, part));
+      await(part::isGateOpen);
+      assertEquals(State.ENABLED, care.state());
+      final CompletableFuture<Void> gone = care.remove(PART);
+      care.stop();
+      assertTrue(gone.isDone(), "whoever detaches does not wait for it");
+    }
+  }
+
+  @Test
+  void shouldGoByItsNewLimits() {
+    care.options(RepairOptions.DEFAULT.withLinkWaitNs(TimeUnit.HOURS.toNanos(2)));
+    soft.unplug();
+    await(() -> care.info().state().equals("link_down"));
+    aheadNs = TimeUnit.HOURS.toNanos(1);
+    steps();
+    assertEquals("link_down", care.info().state());
+    aheadNs = TimeUnit.HOURS.toNanos(3);
+    await(() -> care.info().state().equals("gone"));
   }
 
   @Test

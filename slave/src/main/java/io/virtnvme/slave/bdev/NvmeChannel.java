@@ -2,10 +2,12 @@ package io.virtnvme.slave.bdev;
 
 import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.nvme.CompletionEntry;
+import io.virtnvme.ipc.nvme.Status;
 import io.virtnvme.ipc.nvme.queue.DeviceQueueFault;
 import io.virtnvme.ipc.nvme.queue.DeviceQueueGeometry;
 import io.virtnvme.ipc.nvme.queue.DeviceQueueSegment;
 import io.virtnvme.ipc.nvme.queue.DeviceQueueSegment.Counter;
+import io.virtnvme.ipc.nvme.queue.InjectedErrors;
 import io.virtnvme.ipc.sys.Errno;
 import io.virtnvme.journal.DeviceQueueJournal;
 import java.util.Arrays;
@@ -230,8 +232,12 @@ final class NvmeChannel implements BlockChannel {
     request.owner(session(tag), queue(tag));
     freeCount--;
     activeCount++;
-    send(request);
-    return PENDING;
+    final int result = sendOrEnd(request);
+    if (result != PENDING) {
+      activeCount--;
+      free(request);
+    }
+    return result;
   }
 
   private NvmeRequest claim(
@@ -252,10 +258,36 @@ final class NvmeChannel implements BlockChannel {
 
   private void send(final NvmeRequest request) {
     request.prepare(journal.entry());
+    give(request);
+  }
+
+  private void give(final NvmeRequest request) {
     journal.submit(request.slot());
     if (request.isBounced()) {
       count(Counter.BOUNCED, 1);
     }
+  }
+
+  /**
+   * Sends the next command of a request, unless an error is made up in its place: then all is as if
+   * the device had said so. {@link BlockChannel#PENDING}, or how the request ended.
+   */
+  private int sendOrEnd(final NvmeRequest request) {
+    request.prepare(journal.entry());
+    while (InjectedErrors.mayBe(segment.address())) {
+      final int status = InjectedErrors.take(segment.address(), request.opcode(), false);
+      if (status == Status.SUCCESS) {
+        break;
+      }
+      // Again as often as retries are allowed.
+      final int result = onStatus(request, status);
+      if (result != PENDING) {
+        return result;
+      }
+      request.prepare(journal.entry());
+    }
+    give(request);
+    return PENDING;
   }
 
   private void free(final NvmeRequest request) {
@@ -330,21 +362,40 @@ final class NvmeChannel implements BlockChannel {
       free(request);
       return 0;
     }
-    final int end = NvmeEnd.of(status);
-    count(end, status);
-    final int result = request.onEnd(end);
+    int result = onStatus(request, injected(request, status));
     if (result == PENDING) {
-      send(request);
-      return 0;
+      result = sendOrEnd(request);
     }
-    if (end == NvmeEnd.AGAIN) {
-      count(Counter.OTHER_ERRORS, 1);
+    if (result == PENDING) {
+      return 0;
     }
     final long tag = request.tag();
     activeCount--;
     free(request);
     listener.onIoEnd(tag, result);
     return 1;
+  }
+
+  /** The status of a command, or the error that is made up where the device had none. */
+  private int injected(final NvmeRequest request, final int status) {
+    return Status.typeAndCode(status) == Status.SUCCESS && InjectedErrors.mayBe(segment.address())
+        ? InjectedErrors.take(segment.address(), request.opcode(), true)
+        : status;
+  }
+
+  private int onStatus(final NvmeRequest request, final int status) {
+    final int end = NvmeEnd.of(status);
+    count(end, status);
+    final int result = request.onEnd(end, end == NvmeEnd.AGAIN ? retriesMax() : 0);
+    if (end == NvmeEnd.AGAIN && result != PENDING) {
+      count(Counter.OTHER_ERRORS, 1);
+    }
+    return result;
+  }
+
+  private int retriesMax() {
+    final int told = Mem.getIntAcquire(segment.address() + DeviceQueueSegment.RETRIES_OFFSET);
+    return told == 0 ? NvmeRequest.RETRIES_MAX : told - 1;
   }
 
   private void count(final int end, final int status) {

@@ -27,7 +27,10 @@ final class NvmeRequest {
     UNCLAIMED
   }
 
-  /** Times that a command is submitted again after an error of transport or controller. */
+  /**
+   * Times that a command is submitted again after an error of transport or controller, unless the
+   * master says so.
+   */
   static final int RETRIES_MAX = 4;
 
   private static final int ZEROES_BLOCKS_MAX = IoCommand.BLOCKS_MASK + 1;
@@ -143,18 +146,13 @@ final class NvmeRequest {
       Mem.putLong(entry + at, 0);
     }
     isBounced = false;
-    final int opcode =
-        switch (operation) {
-          case BlockChannel.OP_READ -> prepareTransfer(entry, NvmOpcode.READ);
-          case BlockChannel.OP_WRITE -> prepareTransfer(entry, NvmOpcode.WRITE);
-          case BlockChannel.OP_WRITE_ZEROES -> prepareZeroes(entry);
-          case BlockChannel.OP_UNMAP -> prepareUnmap(entry);
-          default -> {
-            pieceBytes = 0;
-            yield NvmOpcode.FLUSH;
-          }
-        };
-    Mem.putInt(entry, SubmissionEntry.dword0(opcode, slot));
+    switch (operation) {
+      case BlockChannel.OP_READ, BlockChannel.OP_WRITE -> prepareTransfer(entry);
+      case BlockChannel.OP_WRITE_ZEROES -> prepareZeroes(entry);
+      case BlockChannel.OP_UNMAP -> prepareUnmap(entry);
+      default -> pieceBytes = 0;
+    }
+    Mem.putInt(entry, SubmissionEntry.dword0(opcode(), slot));
     Mem.putInt(entry + SubmissionEntry.NAMESPACE_ID_OFFSET, geometry.namespaceId());
     Mem.putLong(slotAddress + DeviceQueueSegment.DISK_OFFSET_OFFSET, offsetBytes);
     Mem.putLong(slotAddress + DeviceQueueSegment.DISK_LENGTH_OFFSET, pieceBytes);
@@ -162,7 +160,21 @@ final class NvmeRequest {
     Mem.putInt(slotAddress + DeviceQueueSegment.BOUNCED_OFFSET, isBounced ? 1 : 0);
   }
 
-  private int prepareTransfer(final long entry, final int opcode) {
+  /** The opcode of its commands. */
+  int opcode() {
+    return switch (operation) {
+      case BlockChannel.OP_READ -> NvmOpcode.READ;
+      case BlockChannel.OP_WRITE -> NvmOpcode.WRITE;
+      case BlockChannel.OP_WRITE_ZEROES ->
+          geometry.has(DeviceQueueGeometry.FEATURE_WRITE_ZEROES)
+              ? NvmOpcode.WRITE_ZEROES
+              : NvmOpcode.WRITE;
+      case BlockChannel.OP_UNMAP -> NvmOpcode.DATASET_MANAGEMENT;
+      default -> NvmOpcode.FLUSH;
+    };
+  }
+
+  private void prepareTransfer(final long entry) {
     final long wanted = Math.min(remainingBytes, geometry.transferBytesMax());
     pieceBytes = prps.direct(slot, iovecs, iovecCount, iovecIndex, iovecUsedBytes, wanted);
     if (pieceBytes == 0) {
@@ -175,7 +187,6 @@ final class NvmeRequest {
     }
     putBlocks(entry, isDurableWrite());
     prps.put(entry);
-    return opcode;
   }
 
   private boolean isDurableWrite() {
@@ -193,13 +204,13 @@ final class NvmeRequest {
     return geometry.firstBlock() + (offsetBytes >>> blockShift);
   }
 
-  private int prepareZeroes(final long entry) {
+  private void prepareZeroes(final long entry) {
     if (!geometry.has(DeviceQueueGeometry.FEATURE_WRITE_ZEROES)) {
       pieceBytes = Math.min(remainingBytes, geometry.transferBytesMax());
       pieceBytes = prps.zeroes(slot, pieceBytes);
       putBlocks(entry, isDurableWrite());
       prps.put(entry);
-      return NvmOpcode.WRITE;
+      return;
     }
     pieceBytes = Math.min(remainingBytes, (long) ZEROES_BLOCKS_MAX << blockShift);
     putBlocks(entry, isDurableWrite());
@@ -207,17 +218,15 @@ final class NvmeRequest {
       final long dword12 = entry + IoCommand.BLOCKS_OFFSET;
       Mem.putInt(dword12, Mem.getInt(dword12) | IoCommand.DEALLOCATE);
     }
-    return NvmOpcode.WRITE_ZEROES;
   }
 
-  private int prepareUnmap(final long entry) {
+  private void prepareUnmap(final long entry) {
     pieceBytes = Math.min(remainingBytes, UNMAP_BLOCKS_MAX << blockShift);
     Mem.putInt(list + DsmRange.ATTRIBUTES_OFFSET, 0);
     Mem.putInt(list + DsmRange.BLOCKS_OFFSET, (int) (pieceBytes >>> blockShift));
     Mem.putLong(list + DsmRange.START_BLOCK_OFFSET, firstBlock());
     Mem.putLong(entry + SubmissionEntry.PRP1_OFFSET, prps.listIova(slot));
     Mem.putInt(entry + SubmissionEntry.DWORD11_OFFSET, IoCommand.DSM_DEALLOCATE);
-    return NvmOpcode.DATASET_MANAGEMENT;
   }
 
   /**
@@ -225,11 +234,12 @@ final class NvmeRequest {
    * prepare, else how the request ended.
    *
    * @param end as {@link NvmeEnd#of} has it
+   * @param retriesMax how often the same command may be submitted again
    */
-  int onEnd(final int end) {
+  int onEnd(final int end, final int retriesMax) {
     if (end == NvmeEnd.AGAIN) {
       retryCount++;
-      return retryCount <= RETRIES_MAX ? BlockChannel.PENDING : -Errno.EIO;
+      return retryCount <= retriesMax ? BlockChannel.PENDING : -Errno.EIO;
     }
     if (end != BlockChannel.DONE) {
       return end;

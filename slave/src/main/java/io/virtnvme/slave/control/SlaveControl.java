@@ -1,23 +1,16 @@
 package io.virtnvme.slave.control;
 
-import io.virtnvme.ipc.relay.BdevDescription;
-import io.virtnvme.ipc.relay.BdevHold;
-import io.virtnvme.ipc.relay.BdevLimits;
 import io.virtnvme.ipc.relay.Build;
 import io.virtnvme.ipc.relay.RelayChannel;
 import io.virtnvme.ipc.relay.RelayFormatException;
 import io.virtnvme.ipc.relay.RelayMessageType;
 import io.virtnvme.ipc.relay.RelayReader;
 import io.virtnvme.ipc.relay.RelayWriter;
-import io.virtnvme.ipc.segment.BadSegmentException;
-import io.virtnvme.ipc.segment.DirtySegment;
 import io.virtnvme.ipc.segment.SeatSegment;
 import io.virtnvme.ipc.segment.SegmentDirectory;
 import io.virtnvme.ipc.sys.Epoll;
-import io.virtnvme.ipc.sys.Errno;
 import io.virtnvme.ipc.sys.EventFd;
 import io.virtnvme.ipc.sys.Processes;
-import io.virtnvme.ipc.sys.SysException;
 import io.virtnvme.ipc.sys.Threads;
 import io.virtnvme.slave.bdev.ReactorIo;
 import io.virtnvme.slave.reactor.ReactorEvents;
@@ -28,7 +21,6 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.HashSet;
-import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -65,6 +57,7 @@ public final class SlaveControl implements ReactorEvents {
   private final Devices devices = new Devices();
   private final Volumes volumes;
   private final Sessions sessions;
+  private final DiskMessages disks;
   private final ResidentPages pages = new ResidentPages(System.nanoTime());
   private final Map<Integer, Seat> seats = new LinkedHashMap<>();
   private final Map<Integer, int[]> seatsToWatch = new LinkedHashMap<>();
@@ -101,6 +94,7 @@ public final class SlaveControl implements ReactorEvents {
             seats,
             seat -> new SeatControllers(volumes, seats, seat),
             this::execute);
+    this.disks = new DiskMessages(link, volumes, devices, sessions, seats);
     epoll.add(taskFd, Epoll.IN, TASK_TOKEN);
   }
 
@@ -182,20 +176,7 @@ public final class SlaveControl implements ReactorEvents {
 
   /** Tells a new master everything that the old one knew of us. */
   private void handBack() {
-    for (final Devices.Device device : devices.all()) {
-      if (link.isUp()) {
-        device.write(link.begin(RelayMessageType.DEVICE_HELD, 0, 0));
-        link.send();
-      }
-    }
-    for (final Volumes.Volume volume : volumes.all()) {
-      if (link.isUp()) {
-        final RelayWriter held = link.begin(RelayMessageType.BDEV_HELD, volume.id(), 0);
-        volume.bdev().description().write(held);
-        held.putInt(volume.seat());
-        link.send();
-      }
-    }
+    disks.handBack();
     sessions.handBack();
     if (link.isUp()) {
       link.begin(RelayMessageType.ADOPTED, 0, 0).putInt(warm ? 1 : 0);
@@ -232,18 +213,15 @@ public final class SlaveControl implements ReactorEvents {
         idleSpinNs = message.getLong();
       }
       case SEAT -> onSeat((int) message.id(), message);
-      case BDEV_ADD -> onBdevAdd(message);
-      case BDEV_REMOVE -> {
-        volumes.close(message.id());
-        sendBdevResult(message.id(), message.sequence(), 0, "", 0);
-      }
-      case BDEV_RESIZE -> onBdevResize(message);
-      case BDEV_LIMITS -> onBdevLimits(message);
-      case BDEV_TRACK -> onBdevTrack(message);
-      case BDEV_CYCLE -> onBdevCycle(message.id(), message.sequence());
-      case DEVICE_ATTACH -> onDeviceAttach(message);
-      case DEVICE_DETACH -> onDeviceDetach(message.getString(), message.sequence());
-      case BDEV_HOLD -> onBdevHold(message);
+      case BDEV_ADD -> disks.onAdd(message);
+      case BDEV_REMOVE -> disks.onRemove(message.id(), message.sequence());
+      case BDEV_RESIZE -> disks.onResize(message);
+      case BDEV_LIMITS -> disks.onLimits(message);
+      case BDEV_TRACK -> disks.onTrack(message);
+      case BDEV_CYCLE -> disks.onCycle(message.id(), message.sequence());
+      case BDEV_HOLD -> disks.onHold(message);
+      case DEVICE_ATTACH -> disks.onDeviceAttach(message);
+      case DEVICE_DETACH -> disks.onDeviceDetach(message.getString(), message.sequence());
       case SESSION -> sessions.onSession(message);
       case RELAY -> sessions.onRelay(message);
       case SESSION_CLOSE -> sessions.onClose(message.id());
@@ -351,174 +329,6 @@ public final class SlaveControl implements ReactorEvents {
   private void sendUnwatched(final int seatId) {
     if (link.isUp()) {
       link.begin(RelayMessageType.UNWATCHED, seatId, 0);
-      link.send();
-    }
-  }
-
-  private void onBdevAdd(final RelayReader message) {
-    final BdevDescription description = BdevDescription.read(message);
-    final int seat = message.getInt();
-    try {
-      final Volumes.Volume volume = volumes.open(message.id(), seat, description);
-      final Seat owner = seats.get(seat);
-      if (owner != null && owner.isOwned()) {
-        // Keeps other programs off the disk from now on. A dead owner's lock is waited for when the
-        // first ring starts.
-        volume.bdev().tryFence();
-      }
-      sendBdevResult(
-          message.id(), message.sequence(), 0, "", volume.bdev().description().blockCount());
-    } catch (final RuntimeException e) {
-      LOGGER.warn("bdev {} cannot be opened: {}", description.name(), e.getMessage());
-      final int errno = e instanceof SysException sys ? sys.errno() : Errno.EINVAL;
-      sendBdevResult(message.id(), message.sequence(), errno, String.valueOf(e.getMessage()), 0);
-    }
-  }
-
-  private void onBdevResize(final RelayReader message) {
-    final long blockCount = message.getLong();
-    final Volumes.Volume volume = volumes.get(message.id());
-    if (volume == null) {
-      sendBdevResult(message.id(), message.sequence(), Errno.ENODEV, "no such bdev here", 0);
-      return;
-    }
-    try {
-      volume.bdev().resize(blockCount);
-      final long actual = volume.bdev().description().blockCount();
-      sessions.onResize(message.id(), actual);
-      sendBdevResult(message.id(), message.sequence(), 0, "", actual);
-    } catch (final RuntimeException e) {
-      sendBdevResult(
-          message.id(), message.sequence(), Errno.EINVAL, String.valueOf(e.getMessage()), 0);
-    }
-  }
-
-  private void onBdevLimits(final RelayReader message) {
-    final BdevLimits limits = BdevLimits.read(message);
-    final Volumes.Volume volume = volumes.get(message.id());
-    if (volume != null) {
-      volume.bdev().limits().set(limits);
-    }
-    if (message.sequence() != 0) {
-      sendBdevResult(
-          message.id(),
-          message.sequence(),
-          volume == null ? Errno.ENODEV : 0,
-          volume == null ? "no such bdev here" : "",
-          0);
-    }
-  }
-
-  private void onBdevTrack(final RelayReader message) {
-    final long id = message.id();
-    final long sequence = message.sequence();
-    final Volumes.Volume volume = volumes.get(id);
-    if (volume == null) {
-      sendBdevResult(id, sequence, Errno.ENODEV, "no such bdev here", 0);
-      return;
-    }
-    final DirtySegment before;
-    try {
-      before = volumes.track(volume, message.getInt() != 0);
-    } catch (final BadSegmentException | SysException e) {
-      if (sequence == 0) {
-        // The master counts on marks from now on: rather no slave than one that makes none.
-        throw e;
-      }
-      sendBdevResult(id, sequence, Errno.EINVAL, String.valueOf(e.getMessage()), 0);
-      return;
-    }
-    final Runnable whenSeen =
-        () -> {
-          if (before != null) {
-            before.close();
-          }
-          sendBdevResult(id, sequence, 0, "", 0);
-        };
-    final Seat seat = seats.get(volume.seat());
-    if (seat == null) {
-      whenSeen.run();
-    } else {
-      seat.afterCycle(whenSeen);
-    }
-  }
-
-  private void onBdevCycle(final long id, final long sequence) {
-    // Every seat: a disk that was removed, or is another seat's now, may still be polled once.
-    afterPolls(
-        List.copyOf(seats.values()).iterator(), () -> sendBdevResult(id, sequence, 0, "", 0));
-  }
-
-  /**
-   * Runs something when every reactor of these seats has polled its disks since this was called.
-   * What is asked of a reactor runs before it polls, so only the cycle after that is certain.
-   */
-  private static void afterPolls(final Iterator<Seat> some, final Runnable whenDone) {
-    if (some.hasNext()) {
-      final Seat seat = some.next();
-      seat.afterCycle(() -> seat.afterCycle(() -> afterPolls(some, whenDone)));
-    } else {
-      whenDone.run();
-    }
-  }
-
-  /** Without the device its bdevs cannot be opened, and their answers say so. */
-  private void onDeviceAttach(final RelayReader message) {
-    try {
-      devices.attach(message);
-    } catch (final SysException e) {
-      LOGGER.warn("an NVMe device cannot be reached: {}", e.getMessage());
-    }
-  }
-
-  /** A reactor lets go of a closed disk when it polls. */
-  private void onDeviceDetach(final String name, final long sequence) {
-    afterPolls(
-        List.copyOf(seats.values()).iterator(),
-        () -> {
-          devices.detach(name);
-          sendBdevResult(0, sequence, 0, "", 0);
-        });
-  }
-
-  private void onBdevHold(final RelayReader message) {
-    final BdevHold hold = BdevHold.read(message);
-    final long id = message.id();
-    final long sequence = message.sequence();
-    final Volumes.Volume volume = volumes.get(id);
-    if (volume == null) {
-      sendBdevResult(id, sequence, Errno.ENODEV, "no such bdev here", 0);
-      return;
-    }
-    volume.bdev().limits().hold(hold);
-    final Runnable whenIdle =
-        () -> {
-          final boolean isLate = volume.bdev().limits().held() != hold.who();
-          if (sequence != 0) {
-            final String text = isLate ? "requests ran for longer than that" : "";
-            sendBdevResult(id, sequence, isLate ? Errno.ETIME : 0, text, 0);
-          }
-        };
-    final Seat seat = seats.get(volume.seat());
-    if (seat == null) {
-      whenIdle.run();
-    } else {
-      // In any case: it also wakes reactors for what may begin again.
-      seat.awaitHeld(volume.bdev(), hold.who(), whenIdle);
-    }
-  }
-
-  private void sendBdevResult(
-      final long id,
-      final long sequence,
-      final int errno,
-      final String text,
-      final long blockCount) {
-    if (link.isUp()) {
-      link.begin(RelayMessageType.BDEV_RESULT, id, sequence)
-          .putInt(errno)
-          .putString(text)
-          .putLong(blockCount);
       link.send();
     }
   }

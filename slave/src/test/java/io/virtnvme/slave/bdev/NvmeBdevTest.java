@@ -21,12 +21,14 @@ import io.virtnvme.ipc.nvme.NvmOpcode;
 import io.virtnvme.ipc.nvme.Status;
 import io.virtnvme.ipc.nvme.queue.DeviceQueueFault;
 import io.virtnvme.ipc.nvme.queue.DeviceQueueSegment.Counter;
+import io.virtnvme.ipc.nvme.queue.InjectedErrors;
 import io.virtnvme.ipc.nvme.soft.SoftFaults;
 import io.virtnvme.ipc.nvme.soft.SoftOptions;
 import io.virtnvme.ipc.sys.Errno;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -196,6 +198,95 @@ class NvmeBdevTest {
     assertEquals(-Errno.EROFS, rig.run(OP_WRITE, 0, 0, 0, 512));
     rig.device.faults().failNext(false, SoftFaults.ANY, Status.CAPACITY_EXCEEDED, 1);
     assertEquals(-Errno.ENOSPC, rig.run(OP_WRITE, 0, 0, 0, 512));
+  }
+
+  @Test
+  void shouldSubmitAgainAsOftenAsTheMasterSays() {
+    rig.queue.retries(1);
+    rig.device.faults().failNext(false, SoftFaults.ANY, Status.INTERNAL_ERROR, 1);
+    assertEquals(DONE, rig.run(OP_READ, 0, 0, 0, 512));
+    rig.device.faults().failNext(false, SoftFaults.ANY, Status.INTERNAL_ERROR, 2);
+    assertEquals(-Errno.EIO, rig.run(OP_READ, 0, 0, 0, 512));
+    rig.queue.retries(0);
+    rig.device.faults().failNext(false, SoftFaults.ANY, Status.INTERNAL_ERROR, 1);
+    assertEquals(-Errno.EIO, rig.run(OP_READ, 0, 0, 0, 512));
+    rig.queue.retries(9);
+    rig.device.faults().failNext(false, SoftFaults.ANY, Status.INTERNAL_ERROR, 9);
+    assertEquals(DONE, rig.run(OP_READ, 0, 0, 0, 512));
+  }
+
+  private void inject(final int opcode, final boolean isSubmitted, final int status, final int n) {
+    assertTrue(InjectedErrors.add(rig.queue.address(), opcode, isSubmitted, status, n));
+  }
+
+  @Test
+  void shouldMakeUpErrorsOfCommandsThatTheDeviceHasEnded() {
+    rig.fill(0, random(1, 512));
+    inject(NvmOpcode.WRITE, true, Status.WRITE_FAULT, 2);
+    assertEquals(DONE, rig.run(OP_READ, 0, 0, 4096, 512));
+    assertEquals(-Errno.EIO, rig.run(OP_WRITE, 0, 0, 0, 512));
+    assertArrayEquals(random(1, 512), rig.medium(0, 512), "the device has done it");
+    // Where a dead slave stopped its successor goes on.
+    rig.live();
+    assertEquals(-Errno.EIO, rig.run(OP_WRITE, 0, 0, 0, 512));
+    assertEquals(DONE, rig.run(OP_WRITE, 0, 0, 0, 512));
+    assertEquals(2, rig.counter(Counter.MEDIA_ERRORS));
+    inject(NvmOpcode.READ, true, Status.INTERNAL_ERROR, NvmeRequest.RETRIES_MAX);
+    assertEquals(DONE, rig.run(OP_READ, 0, 0, 4096, 512));
+    assertArrayEquals(random(1, 512), rig.guestBytes(4096, 512));
+    assertEquals(NvmeRequest.RETRIES_MAX, rig.counter(Counter.RETRIES));
+    // What the device says itself stays as it is, and does not count.
+    inject(NvmOpcode.READ, true, Status.UNRECOVERED_READ_ERROR, 1);
+    rig.device.faults().failNext(false, NvmOpcode.READ, Status.CAPACITY_EXCEEDED, 1);
+    assertEquals(-Errno.ENOSPC, rig.run(OP_READ, 0, 0, 4096, 512));
+    assertEquals(-Errno.EIO, rig.run(OP_READ, 0, 0, 4096, 512));
+    assertEquals(DONE, rig.run(OP_READ, 0, 0, 4096, 512));
+  }
+
+  @Test
+  void shouldMakeUpErrorsOfCommandsThatTheDeviceNeverGets() {
+    rig.fill(0, random(1, 300 * 1024));
+    inject(NvmOpcode.WRITE, false, Status.WRITE_FAULT, 1);
+    assertEquals(-Errno.EIO, rig.run(OP_WRITE, 0, 0, 0, 512));
+    assertEquals(0, rig.device.executed().size());
+    assertEquals(0, rig.queue.inFlightCount());
+    inject(NvmOpcode.WRITE, false, Status.INTERNAL_ERROR, NvmeRequest.RETRIES_MAX);
+    assertEquals(DONE, rig.run(OP_WRITE, 0, 0, 0, 512));
+    assertEquals(1, rig.device.executed().size());
+    inject(NvmOpcode.WRITE, false, Status.INTERNAL_ERROR, NvmeRequest.RETRIES_MAX + 1);
+    assertEquals(-Errno.EIO, rig.run(OP_WRITE, 0, 0, 0, 512));
+    // In the middle of a request, whose first piece is done.
+    assertEquals(PENDING, rig.submit(OP_WRITE, 1, 4096, 0, 0, 300 * 1024));
+    inject(NvmOpcode.WRITE, false, Status.WRITE_FAULT, 1);
+    assertEquals(-Errno.EIO, rig.await(1));
+    for (int i = 0; i < 16; i++) {
+      assertEquals(PENDING, rig.submit(OP_READ, i, 0, 0, i * 4096L, 512), "no slot is lost");
+    }
+    for (int i = 0; i < 16; i++) {
+      assertEquals(DONE, rig.await(i));
+    }
+    assertEquals(0, rig.io.inFlightCount());
+  }
+
+  @Test
+  void shouldForgetErrorsThatAreNotWantedAnyMore() {
+    inject(NvmOpcode.WRITE, true, Status.WRITE_FAULT, 1000);
+    inject(NvmOpcode.READ, true, Status.UNRECOVERED_READ_ERROR, 1000);
+    InjectedErrors.end(rig.queue.address(), NvmOpcode.WRITE);
+    assertEquals(DONE, rig.run(OP_WRITE, 0, 0, 0, 512));
+    assertEquals(-Errno.EIO, rig.run(OP_READ, 0, 0, 0, 512));
+    assertEquals(
+        List.of(new InjectedErrors.Entry(NvmOpcode.READ, true, Status.UNRECOVERED_READ_ERROR, 999)),
+        InjectedErrors.entries(rig.queue.address()));
+    inject(NvmOpcode.READ, true, Status.INTERNAL_ERROR, 1);
+    assertEquals(DONE, rig.run(OP_READ, 0, 0, 0, 512), "the later rule counts");
+    InjectedErrors.end(rig.queue.address(), NvmOpcode.READ);
+    assertFalse(InjectedErrors.mayBe(rig.queue.address()));
+    for (int opcode = 0; opcode < InjectedErrors.ENTRY_COUNT; opcode++) {
+      inject(0x80 + opcode, true, Status.INTERNAL_ERROR, 1);
+    }
+    assertFalse(
+        InjectedErrors.add(rig.queue.address(), NvmOpcode.READ, true, Status.INTERNAL_ERROR, 1));
   }
 
   @Test

@@ -9,7 +9,7 @@ public enum SegmentKind {
   QPAIR(4, 1, 0),
   DIRTY(5, 1, 0),
   /** See {@link io.virtnvme.ipc.nvme.queue.DeviceQueueSegment}. */
-  NVME_QUEUE(6, 1, 0);
+  NVME_QUEUE(6, 1, 1);
 
   private final int code;
   private final int majorVersion;

@@ -90,12 +90,7 @@ final class BdevJson {
           .put("nowait", false);
     }
     if (spec.method() == BdevMethod.NVME) {
-      final String name = spec.name();
-      json.putArray("nvme")
-          .addObject()
-          .put("ctrlr", spec.filename())
-          .putObject("ns_data")
-          .put("id", Long.parseLong(name.substring(spec.filename().length() + 1)));
+      addNamespace(json, spec);
     }
     final ObjectNode ours = json.putObject("virtnvme");
     if (spec.dirtyGrainShift() != 0) {
@@ -108,6 +103,21 @@ final class BdevJson {
         .put("seat", bdev.seat())
         .put("state", bdev.state().name().toLowerCase(Locale.ROOT))
         .put("reason", bdev.reason());
+  }
+
+  /** The name says which namespace it is, {@code Nvme0n1}, or which part of one: {@code p2}. */
+  private static void addNamespace(final ObjectNode json, final BdevSpec spec) {
+    final String[] place = spec.name().substring(spec.filename().length() + 1).split("p", 2);
+    json.putArray("nvme")
+        .addObject()
+        .put("ctrlr", spec.filename())
+        .putObject("ns_data")
+        .put("id", Long.parseLong(place[0]));
+    if (place.length > 1) {
+      json.putObject("split")
+          .put("base_bdev", spec.filename() + "n" + place[0])
+          .put("offset_blocks", Long.parseLong(place[1]) * spec.numBlocks());
+    }
   }
 
   /**

@@ -7,6 +7,8 @@ import io.virtnvme.master.rpc.ControlPlane;
 import io.virtnvme.master.rpc.ControllerInfo;
 import io.virtnvme.master.rpc.ControllerSpecs;
 import io.virtnvme.master.rpc.LimitSpecs;
+import io.virtnvme.master.rpc.NvmeOptionSpecs;
+import io.virtnvme.master.rpc.NvmeSettings;
 import io.virtnvme.master.rpc.NvmeSpecs;
 import io.virtnvme.master.rpc.NvmfSpecs;
 import io.virtnvme.master.rpc.NvmfState;
@@ -94,6 +96,12 @@ public final class ConfigLoader {
     } else if (call.method().equals(NvmeSpecs.ATTACH)) {
       return controlPlane.nvme().controllers().stream()
           .anyMatch(controller -> controller.spec().name().equals(name));
+    } else if (call.method().equals(NvmeOptionSpecs.SET)) {
+      return !controlPlane.nvme().settings().equals(NvmeSettings.DEFAULT);
+    } else if (call.method().equals(NvmeSpecs.SPLIT)) {
+      final String base = call.params().path("base_bdev").asText();
+      return controlPlane.nvme().controllers().stream()
+          .anyMatch(controller -> controller.spec().split(base) != null);
     } else if (call.method().startsWith("bdev_") && call.method().endsWith("_create")) {
       for (final BdevInfo bdev : controlPlane.bdevs()) {
         if (bdev.spec().name().equals(name)) {

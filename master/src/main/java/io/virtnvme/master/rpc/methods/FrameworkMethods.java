@@ -29,7 +29,6 @@ public final class FrameworkMethods {
           "accel_set_options",
           "bdev_iscsi_set_options",
           "bdev_nvme_set_hotplug",
-          "bdev_nvme_set_options",
           "bdev_raid_set_options",
           "bdev_set_options",
           "framework_set_scheduler",
@@ -79,6 +78,7 @@ public final class FrameworkMethods {
         switch (name) {
           case ConfigWriter.BDEV ->
               ConfigWriter.nvmeCalls(
+                      controlPlane.nvme().settings(),
                       controlPlane.nvme().controllers().stream()
                           .map(NvmeControllerInfo::spec)
                           .toList())

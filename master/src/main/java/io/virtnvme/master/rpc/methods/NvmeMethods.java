@@ -10,6 +10,10 @@ import io.virtnvme.master.nvme.HealthLog;
 import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.NvmeControl;
 import io.virtnvme.master.rpc.NvmeControllerInfo;
+import io.virtnvme.master.rpc.NvmeControllerSpec;
+import io.virtnvme.master.rpc.NvmeErrorRule;
+import io.virtnvme.master.rpc.NvmeOptionSpecs;
+import io.virtnvme.master.rpc.NvmeSettings;
 import io.virtnvme.master.rpc.NvmeSpecs;
 import io.virtnvme.master.rpc.RpcException;
 import io.virtnvme.master.rpc.RpcMethods;
@@ -40,6 +44,69 @@ public final class NvmeMethods {
     methods.add("bdev_nvme_reset_controller", List.of("name", "cntlid"), this::reset);
     methods.add("bdev_nvme_get_controller_health_info", NAME, this::health);
     methods.add("virtnvme_nvme_identify_controller", NAME, this::identify);
+    methods.add("virtnvme_nvme_get_log_page", NvmeOptionSpecs.LOG_PARAMETERS, this::logPage);
+    methods.add(NvmeOptionSpecs.SET, NvmeOptionSpecs.PARAMETERS, this::setOptions);
+    methods.add(NvmeOptionSpecs.INJECT, NvmeOptionSpecs.INJECT_PARAMETERS, this::inject);
+    methods.add(
+        NvmeOptionSpecs.END_INJECTION,
+        NvmeOptionSpecs.END_INJECTION_PARAMETERS,
+        this::endInjection);
+    methods.add(NvmeSpecs.SPLIT, NvmeSpecs.SPLIT_PARAMETERS, this::split);
+    methods.add(NvmeSpecs.UNSPLIT, NvmeSpecs.UNSPLIT_PARAMETERS, this::unsplit);
+  }
+
+  private CompletionStage<JsonNode> setOptions(final RpcParams params) {
+    final NvmeSettings settings = NvmeOptionSpecs.parse(params, nvme.settings());
+    return nvme.settings(settings)
+        .thenCompose(
+            done -> changes.append(NvmeOptionSpecs.SET, NvmeOptionSpecs.toParams(settings)))
+        .thenApply(recorded -> BooleanNode.getTrue());
+  }
+
+  private CompletionStage<JsonNode> inject(final RpcParams params) {
+    final NvmeErrorRule rule = NvmeOptionSpecs.rule(params);
+    return nvme.inject(params.requireString("name"), rule).thenApply(done -> BooleanNode.getTrue());
+  }
+
+  private CompletionStage<JsonNode> endInjection(final RpcParams params) {
+    final int opcode = NvmeOptionSpecs.opcode(params);
+    return nvme.endInjection(params.requireString("name"), opcode)
+        .thenApply(done -> BooleanNode.getTrue());
+  }
+
+  private CompletionStage<JsonNode> split(final RpcParams params) {
+    final String base = params.requireString("base_bdev");
+    return nvme.split(base, NvmeSpecs.splitCount(params), NvmeSpecs.splitMib(params))
+        .thenCompose(
+            made ->
+                changes
+                    .append(NvmeSpecs.SPLIT, NvmeSpecs.toRecord(made, made.split(base)))
+                    .thenApply(recorded -> partNames(made, base)));
+  }
+
+  private static ArrayNode partNames(final NvmeControllerSpec controller, final String base) {
+    final ArrayNode names = JsonNodeFactory.instance.arrayNode();
+    controller.parts(controller.split(base)).forEach(part -> names.add(part.bdev().name()));
+    return names;
+  }
+
+  private CompletionStage<JsonNode> unsplit(final RpcParams params) {
+    final String base = params.requireString("base_bdev");
+    final ObjectNode recorded = JsonNodeFactory.instance.objectNode().put("base_bdev", base);
+    return nvme.unsplit(base)
+        .thenCompose(done -> changes.append(NvmeSpecs.UNSPLIT, recorded))
+        .thenApply(done -> BooleanNode.getTrue());
+  }
+
+  private CompletionStage<JsonNode> logPage(final RpcParams params) {
+    return nvme.logPage(params.requireString("name"), NvmeOptionSpecs.log(params))
+        .thenApply(NvmeMethods::inBase64);
+  }
+
+  private static JsonNode inBase64(final byte[] data) {
+    return JsonNodeFactory.instance
+        .objectNode()
+        .put("data", Base64.getEncoder().encodeToString(data));
   }
 
   private CompletionStage<JsonNode> attach(final RpcParams params) {
@@ -146,12 +213,7 @@ public final class NvmeMethods {
   }
 
   private CompletionStage<JsonNode> identify(final RpcParams params) {
-    return nvme.identify(params.requireString("name"))
-        .thenApply(
-            data ->
-                JsonNodeFactory.instance
-                    .objectNode()
-                    .put("data", Base64.getEncoder().encodeToString(data)));
+    return nvme.identify(params.requireString("name")).thenApply(NvmeMethods::inBase64);
   }
 
   private CompletionStage<JsonNode> health(final RpcParams params) {

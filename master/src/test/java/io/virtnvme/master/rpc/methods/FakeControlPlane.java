@@ -10,7 +10,6 @@ import io.virtnvme.master.rpc.ControlPlane;
 import io.virtnvme.master.rpc.ControllerInfo;
 import io.virtnvme.master.rpc.IoStat;
 import io.virtnvme.master.rpc.MasterInfo;
-import io.virtnvme.master.rpc.NvmeControl;
 import io.virtnvme.master.rpc.NvmfControl;
 import io.virtnvme.master.rpc.RecoveryInfo;
 import io.virtnvme.master.rpc.RpcException;
@@ -33,7 +32,7 @@ public final class FakeControlPlane implements ControlPlane {
 
   private final Map<String, BdevInfo> bdevs = new LinkedHashMap<>();
   private final Map<String, ControllerInfo> controllers = new LinkedHashMap<>();
-  private final NvmeControl nvme = new FakeNvme();
+  private final FakeNvme nvme = new FakeNvme();
   private final List<String> served = new ArrayList<>();
   private final NvmfControl nvmf = new FakeNvmf();
 
@@ -56,7 +55,7 @@ public final class FakeControlPlane implements ControlPlane {
   }
 
   @Override
-  public NvmeControl nvme() {
+  public FakeNvme nvme() {
     return nvme;
   }
 

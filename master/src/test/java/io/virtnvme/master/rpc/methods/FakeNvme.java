@@ -2,14 +2,18 @@ package io.virtnvme.master.rpc.methods;
 
 import io.virtnvme.master.nvme.ControllerIdentity;
 import io.virtnvme.master.nvme.HealthLog;
+import io.virtnvme.master.nvme.LogRequest;
 import io.virtnvme.master.rpc.NvmeControl;
 import io.virtnvme.master.rpc.NvmeControllerInfo;
 import io.virtnvme.master.rpc.NvmeControllerSpec;
+import io.virtnvme.master.rpc.NvmeErrorRule;
+import io.virtnvme.master.rpc.NvmeSettings;
 import io.virtnvme.master.rpc.RpcException;
 import java.math.BigInteger;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
@@ -24,6 +28,8 @@ final class FakeNvme implements NvmeControl {
           0x1B36, 0x1AF4, "S1", "M1", "F1", 0, 5, 0x10400, 256, 0, false, 0, "nqn.s");
 
   private final Map<String, NvmeControllerInfo> byName = new LinkedHashMap<>();
+  private final Map<Integer, NvmeErrorRule> rules = new TreeMap<>();
+  private NvmeSettings settings = NvmeSettings.DEFAULT;
 
   private NvmeControllerInfo require(final String name) {
     final NvmeControllerInfo found = byName.get(name);
@@ -39,16 +45,80 @@ final class FakeNvme implements NvmeControl {
       throw new RpcException(RpcException.EEXIST, "there is a controller " + spec.name());
     }
     final NvmeControllerInfo info =
-        new NvmeControllerInfo(
-            spec.with(true, List.of(new NvmeControllerSpec.Namespace(1, NAMESPACE_UUID, 512, 8))),
-            NvmeControllerInfo.State.ENABLED,
-            "ready",
-            "",
-            IDENTITY,
-            List.of(),
-            null);
+        info(spec.with(true, List.of(new NvmeControllerSpec.Namespace(1, NAMESPACE_UUID, 512, 8))));
     byName.put(spec.name(), info);
     return CompletableFuture.completedFuture(info);
+  }
+
+  private static NvmeControllerInfo info(final NvmeControllerSpec spec) {
+    return new NvmeControllerInfo(
+        spec, NvmeControllerInfo.State.ENABLED, "ready", "", IDENTITY, List.of(), null);
+  }
+
+  private NvmeControllerSpec controllerOf(final String base) {
+    for (final NvmeControllerInfo info : byName.values()) {
+      if (info.spec().namespace(base) != null) {
+        return info.spec();
+      }
+    }
+    throw new RpcException(RpcException.ENODEV, "there is no bdev " + base);
+  }
+
+  @Override
+  public CompletionStage<NvmeControllerSpec> split(
+      final String base, final int count, final long sizeMib) {
+    final NvmeControllerSpec spec =
+        controllerOf(base).with(new NvmeControllerSpec.Split(1, count, sizeMib, 8 / count));
+    byName.put(spec.name(), info(spec));
+    return CompletableFuture.completedFuture(spec);
+  }
+
+  @Override
+  public CompletionStage<Void> unsplit(final String base) {
+    final NvmeControllerSpec spec = controllerOf(base);
+    byName.put(spec.name(), info(spec.without(spec.split(base))));
+    return CompletableFuture.completedFuture(null);
+  }
+
+  @Override
+  public CompletionStage<Void> settings(final NvmeSettings newSettings) {
+    settings = newSettings;
+    return CompletableFuture.completedFuture(null);
+  }
+
+  @Override
+  public NvmeSettings settings() {
+    return settings;
+  }
+
+  @Override
+  public CompletionStage<Void> inject(final String name, final NvmeErrorRule rule) {
+    require(name);
+    rules.put(rule.opcode(), rule);
+    return CompletableFuture.completedFuture(null);
+  }
+
+  @Override
+  public CompletionStage<Void> endInjection(final String name, final int opcode) {
+    require(name);
+    rules.remove(opcode);
+    return CompletableFuture.completedFuture(null);
+  }
+
+  /** The errors that are made up. */
+  List<NvmeErrorRule> rules() {
+    return List.copyOf(rules.values());
+  }
+
+  /** Answers what it was asked for, in its first bytes. */
+  @Override
+  public CompletionStage<byte[]> logPage(final String name, final LogRequest request) {
+    require(name);
+    final byte[] page = new byte[request.lengthBytes()];
+    page[0] = (byte) request.id();
+    page[1] = (byte) request.namespaceId();
+    page[2] = (byte) request.offsetBytes();
+    return CompletableFuture.completedFuture(page);
   }
 
   @Override

@@ -12,7 +12,7 @@ import io.virtnvme.ipc.segment.SegmentHeader;
 import io.virtnvme.ipc.segment.SegmentKind;
 
 /**
- * An I/O queue pair of a real NVMe device, version 1, little endian: the queues, the pages that
+ * An I/O queue pair of a real NVMe device, version 1.1, little endian: the queues, the pages that
  * commands point to, and the journal that tells a successor what the device still holds. The device
  * reaches all of it, at {@link DeviceQueueGeometry#iova} plus the offset.
  *
@@ -37,6 +37,8 @@ import io.virtnvme.ipc.segment.SegmentKind;
  *         | creation                      |
  *  136    +-------------------------------+
  *         | gate                          |
+ *  144    +---------------+---------------+  since 1.1
+ *         | retries: n + 1| 1: injecting  |  retries 0: not said
  *  192    +-------------------------------+  slave: the journal, see DeviceQueueJournal
  *         | joined: creation it is for    |
  *  200    +-------------------------------+
@@ -55,6 +57,8 @@ import io.virtnvme.ipc.segment.SegmentKind;
  *         | fault         | spare         |
  *  272    +---------------+---------------+
  *         | counters, 8 bytes each        |  see Counter
+ *  1024   +-------------------------------+  since 1.1
+ *         | errors made up                |  see InjectedErrors
  *  4096   +-------------------------------+
  *         | slots, 64 bytes each          |  slave: one per command id
  *         +-------------------------------+  multiple of 4096
@@ -110,6 +114,8 @@ public final class DeviceQueueSegment implements AutoCloseable {
 
   public static final int CREATION_OFFSET = 128;
   public static final int GATE_OFFSET = CREATION_OFFSET + Long.BYTES;
+  public static final int RETRIES_OFFSET = GATE_OFFSET + Long.BYTES;
+  public static final int INJECTING_OFFSET = RETRIES_OFFSET + Integer.BYTES;
 
   public static final int JOINED_OFFSET = 192;
   public static final int SUBMITTED_OFFSET = JOINED_OFFSET + Long.BYTES;
@@ -120,6 +126,8 @@ public final class DeviceQueueSegment implements AutoCloseable {
   public static final int GATE_SEEN_OFFSET = 256;
   public static final int FAULT_OFFSET = GATE_SEEN_OFFSET + Long.BYTES;
   public static final int COUNTERS_OFFSET = FAULT_OFFSET + Long.BYTES;
+
+  public static final int INJECTIONS_OFFSET = 1024;
 
   public static final int SLOTS_OFFSET = 4096;
 
@@ -374,6 +382,11 @@ public final class DeviceQueueSegment implements AutoCloseable {
     return (gate & 1) == 0;
   }
 
+  /** Says how often a command is submitted again after an error of transport or controller. */
+  public void retries(final int count) {
+    Mem.putIntRelease(address() + RETRIES_OFFSET, count + 1);
+  }
+
   /** How often the queues were created; 0 when never. */
   public long creation() {
     return Mem.getLongAcquire(address() + CREATION_OFFSET);
@@ -445,7 +458,7 @@ public final class DeviceQueueSegment implements AutoCloseable {
   /** Offset, length and name of each field, as the golden test wants them. */
   public static String describe() {
     final LayoutText text =
-        LayoutText.of("NVMe device queue pair segment, version 1", SLOTS_OFFSET)
+        LayoutText.of("NVMe device queue pair segment, version 1.1", SLOTS_OFFSET)
             .field("entry_count", ENTRY_COUNT_OFFSET, Integer.BYTES)
             .field("slot_count", SLOT_COUNT_OFFSET, Integer.BYTES)
             .field("queue_id", QUEUE_ID_OFFSET, Integer.BYTES)
@@ -458,6 +471,8 @@ public final class DeviceQueueSegment implements AutoCloseable {
             .field("features", FEATURES_OFFSET, Integer.BYTES)
             .field("creation", CREATION_OFFSET, Long.BYTES)
             .field("gate", GATE_OFFSET, Long.BYTES)
+            .field("retries", RETRIES_OFFSET, Integer.BYTES)
+            .field("injecting", INJECTING_OFFSET, Integer.BYTES)
             .field("joined", JOINED_OFFSET, Long.BYTES)
             .field("submitted", SUBMITTED_OFFSET, Long.BYTES)
             .field("rung", RUNG_OFFSET, Long.BYTES)
@@ -471,7 +486,10 @@ public final class DeviceQueueSegment implements AutoCloseable {
           counter.offset(),
           Long.BYTES);
     }
+    text.field(
+        "injections", INJECTIONS_OFFSET, InjectedErrors.ENTRY_COUNT * InjectedErrors.ENTRY_LENGTH);
     return text.text()
+        + InjectedErrors.describe()
         + LayoutText.of("slot of a device queue pair", SLOT_LENGTH)
             .field("place", PLACE_OFFSET, Long.BYTES)
             .field("session", SESSION_OFFSET, Long.BYTES)

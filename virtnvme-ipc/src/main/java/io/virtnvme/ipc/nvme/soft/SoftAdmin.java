@@ -13,6 +13,8 @@ import io.virtnvme.ipc.nvme.Status;
 import io.virtnvme.ipc.nvme.SubmissionEntry;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.function.IntPredicate;
 
 /** Admin commands of a device in software. The device's thread. */
@@ -31,6 +33,7 @@ final class SoftAdmin {
   private final SoftQueues queues;
   private final IntPredicate abort;
   private final byte[] smart = new byte[LogPage.SMART_LENGTH];
+  private final Map<Integer, byte[]> vendorLogs = new HashMap<>();
   private final byte[] controller = new byte[IdentifyController.LENGTH];
   private final byte[] namespace = new byte[IdentifyNamespace.LENGTH];
   private final byte[] namespaceList = new byte[IdentifyController.LENGTH];
@@ -65,6 +68,11 @@ final class SoftAdmin {
   /** The SMART log; a test changes it. */
   byte[] smart() {
     return smart;
+  }
+
+  /** Has the log page of a vendor. */
+  void vendorLog(final int id, final byte[] page) {
+    vendorLogs.put(id, page.clone());
   }
 
   /** What Identify answers for the controller; a test changes it. */
@@ -198,7 +206,12 @@ final class SoftAdmin {
       case LogPageId.SMART_HEALTH -> System.arraycopy(smart, 0, answer, 0, smart.length);
       case LogPageId.ERROR_INFORMATION, LogPageId.FIRMWARE_SLOT -> {}
       default -> {
-        return Status.INVALID_LOG_PAGE | DNR;
+        final byte[] page = vendorLogs.get(command.dword10() & 0xFF);
+        if (page == null || command.dword12() < 0 || command.dword12() > page.length) {
+          return Status.INVALID_LOG_PAGE | DNR;
+        }
+        final int wanted = Math.min(answer.length, page.length - command.dword12());
+        System.arraycopy(page, command.dword12(), answer, 0, wanted);
       }
     }
     return answer(command, answer, lengthBytes);

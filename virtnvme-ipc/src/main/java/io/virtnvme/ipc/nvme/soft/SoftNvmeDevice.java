@@ -77,6 +77,11 @@ public final class SoftNvmeDevice implements DeviceRegisters, DmaSpace, AutoClos
     return admin.smart();
   }
 
+  /** Has a log page of a vendor, which is read from any offset. */
+  public synchronized void vendorLog(final int id, final byte[] page) {
+    admin.vendorLog(id, page);
+  }
+
   /** What Identify answers for the controller, 4096 bytes; a test changes it. */
   public byte[] controllerData() {
     return admin.controller();

@@ -26,7 +26,7 @@ class DeviceQueueLayoutTest {
   void shouldKeepTheLayoutThatSuccessorsOfOtherBuildsKnow() {
     assertEquals(
         """
-        NVMe device queue pair segment, version 1
+        NVMe device queue pair segment, version 1.1
             64   4  entry_count
             68   4  slot_count
             72   4  queue_id
@@ -39,6 +39,8 @@ class DeviceQueueLayoutTest {
            112   4  features
            128   8  creation
            136   8  gate
+           144   4  retries
+           148   4  injecting
            192   8  joined
            200   8  submitted
            208   8  rung
@@ -54,7 +56,13 @@ class DeviceQueueLayoutTest {
            312   8  counter adopted
            320   8  counter bounced
            328   8  counter inconsistencies
+          1024 256  injections
           4096      end
+        injected error
+             0   8  until
+             8   8  used
+            16   4  rule
+            32      end
         slot of a device queue pair
              0   8  place
              8   8  session
