@@ -173,7 +173,7 @@ public final class ConductorControlPlane implements ControlPlane {
   @Override
   public CompletionStage<Path> startDirtyTracking(final String name, final int grainShift) {
     return change(
-        () -> supervisor.bdevs().track(supervisor.bdevs().require(name, null), grainShift));
+        () -> supervisor.tracking().start(supervisor.bdevs().require(name, null), grainShift));
   }
 
   @Override
@@ -185,7 +185,7 @@ public final class ConductorControlPlane implements ControlPlane {
             throw new RpcException(
                 RpcException.ENOENT, "changes of bdev " + name + " are not marked");
           }
-          return supervisor.bdevs().untrack(entry);
+          return supervisor.tracking().stop(entry);
         });
   }
 

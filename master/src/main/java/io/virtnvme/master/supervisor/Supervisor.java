@@ -42,6 +42,8 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
   private final RecentEvents history;
   private final Slaves slaves;
   private final Seats seats;
+  private final SlaveRequests requests;
+  private final DirtyTracking tracking;
   private final Bdevs bdevs;
   private final Holds holds;
   private final Sharing sharing;
@@ -82,8 +84,11 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
     this.history = new RecentEvents(history);
     slaves = new Slaves(config, loop, counters, this);
     seats = new Seats(config, loop, counters, slaves, this);
-    bdevs = new Bdevs(config, loop, counters, fileThread, slaves, seats);
-    holds = new Holds(bdevs, loop);
+    requests = new SlaveRequests(config.answerNsMax(), loop, slaves, seats);
+    final BdevFiles files = new BdevFiles(config.segments());
+    tracking = new DirtyTracking(config.segments(), loop, fileThread, files, requests);
+    bdevs = new Bdevs(loop, counters, fileThread, seats, files, requests, tracking);
+    holds = new Holds(requests, loop);
     sharing = new Sharing(slaves, seats, bdevs, counters);
     relay = new Relay(loop, config.segments(), counters, sharing);
     sharing.relay(relay);
@@ -214,6 +219,10 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
 
   Bdevs bdevs() {
     return bdevs;
+  }
+
+  DirtyTracking tracking() {
+    return tracking;
   }
 
   Holds holds() {
@@ -406,7 +415,9 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
       final int errno,
       final String text,
       final long blockCount) {
-    bdevs.onResult(slave, bdevId, sequence, errno, text, blockCount);
+    if (!requests.onResult(slave, sequence, errno, text, blockCount)) {
+      bdevs.onNews(slave, bdevId, errno, text);
+    }
     touch();
   }
 
@@ -441,7 +452,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
   public void onDead(final Slave slave, final SlaveState before) {
     record("slave_ended", slave, slave.intendedSeat(), "state before: " + before);
     sharing.onDead(slave);
-    bdevs.onDead(slave);
+    requests.onDead(slave);
     devices.onDead(slave);
     namespaceNews.onDead(slave);
     upgrade.onDead(slave);
