@@ -230,7 +230,7 @@ public final class ConductorControlPlane implements ControlPlane {
           if (migration.state() != BdevMigration.State.NONE) {
             requireAlone(name);
           }
-          return supervisor.holds().migrate(entry, migration, hold);
+          return supervisor.holds().migrate(entry, migration, hold, isClaimed(name));
         });
   }
 

@@ -49,7 +49,7 @@ final class Holds {
     final BdevHold hold = new BdevHold(BdevHold.Who.WRITERS, System.nanoTime() + limitNs);
     entry.hold(hold, id);
     loop.after(limitNs, () -> end(entry, id));
-    return tellAndWait(entry, hold)
+    return tellAndWait(entry, hold, true)
         .handle(
             (done, failure) -> {
               if (failure != null) {
@@ -64,8 +64,11 @@ final class Holds {
   /**
    * Tells who waits, and ends when nothing of those runs any more. The owner is asked last: what
    * its predecessor left to it is among what it waits for.
+   *
+   * @param isUsed without an owner nobody knows what runs; of a bdev that nobody uses, nothing does
    */
-  private CompletableFuture<Void> tellAndWait(final BdevEntry entry, final BdevHold hold) {
+  private CompletableFuture<Void> tellAndWait(
+      final BdevEntry entry, final BdevHold hold, final boolean isUsed) {
     return requests
         .askAll(entry, RelayMessageType.BDEV_HOLD, hold::write)
         .thenCompose(
@@ -75,7 +78,7 @@ final class Holds {
                     : requests.askOwner(entry, RelayMessageType.BDEV_HOLD, hold::write))
         .thenApply(
             answer -> {
-              if (answer.equals(SlaveRequests.NO_OWNER)) {
+              if (isUsed && answer.equals(SlaveRequests.NO_OWNER)) {
                 throw new RpcException(
                     RpcException.EAGAIN,
                     "bdev " + entry.name() + " has lost its slave just now; try again");
@@ -142,8 +145,14 @@ final class Holds {
     end(entry, id);
   }
 
+  /**
+   * Takes a step of a migration.
+   *
+   * @param holdId the hold that must not have ended; 0 for none
+   * @param isUsed whether guests or secondaries may use the bdev
+   */
   CompletableFuture<Void> migrate(
-      final BdevEntry entry, final BdevMigration to, final long holdId) {
+      final BdevEntry entry, final BdevMigration to, final long holdId, final boolean isUsed) {
     final BdevMigration from = entry.spec().migration();
     if (to.state() == State.NONE) {
       LOG.warn("bdev {}{}, and is anybody's from now on", entry.name(), describe(from));
@@ -166,7 +175,7 @@ final class Holds {
     final BdevHold hold = to.hold();
     entry.hold(hold, 0);
     LOG.info("bdev {}{}", entry.name(), describe(to));
-    return tellAndWait(entry, hold)
+    return tellAndWait(entry, hold, isUsed)
         .handle(
             (done, failure) -> {
               if (failure != null) {
