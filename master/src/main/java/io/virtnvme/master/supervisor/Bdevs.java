@@ -309,7 +309,7 @@ final class Bdevs {
 
   private void tellOf(final Slave slave, final BdevEntry entry) {
     requests.tell(slave, entry, RelayMessageType.BDEV_ADD, writer -> writeAdd(entry, writer));
-    final BdevLimits limits = entry.spec().limits();
+    final BdevLimits limits = entry.limits();
     if (!limits.equals(BdevLimits.NONE)) {
       requests.tell(slave, entry, RelayMessageType.BDEV_LIMITS, limits::write);
     }
@@ -394,8 +394,9 @@ final class Bdevs {
   }
 
   CompletableFuture<Void> limit(final BdevEntry entry, final BdevLimits limits) {
+    final BdevLimits told = limits.and(entry.throttle());
     return requests
-        .askOwner(entry, RelayMessageType.BDEV_LIMITS, limits::write)
+        .askOwner(entry, RelayMessageType.BDEV_LIMITS, told::write)
         .thenApply(
             answer -> {
               if (answer.errno() != 0) {
@@ -405,7 +406,7 @@ final class Bdevs {
               }
               entry.spec(entry.spec().withLimits(limits));
               // All of them: the owner that answered may be dead by now.
-              requests.tellAll(entry, RelayMessageType.BDEV_LIMITS, limits::write);
+              requests.tellAll(entry, RelayMessageType.BDEV_LIMITS, entry.limits()::write);
               return null;
             });
   }

@@ -171,6 +171,16 @@ public final class ConductorControlPlane implements ControlPlane {
   }
 
   @Override
+  public CompletionStage<Void> throttle(
+      final String name, final BdevLimits limits, final int limitMs) {
+    return change(
+        () ->
+            supervisor
+                .throttles()
+                .throttle(supervisor.bdevs().require(name, null), limits, limitMs));
+  }
+
+  @Override
   public CompletionStage<Path> startDirtyTracking(final String name, final int grainShift) {
     return change(
         () -> supervisor.tracking().start(supervisor.bdevs().require(name, null), grainShift));

@@ -46,6 +46,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
   private final DirtyTracking tracking;
   private final Bdevs bdevs;
   private final Holds holds;
+  private final Throttles throttles;
   private final Sharing sharing;
   private final Relay relay;
   private final Controllers controllers;
@@ -89,6 +90,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
     tracking = new DirtyTracking(config.segments(), loop, fileThread, files, requests);
     bdevs = new Bdevs(loop, counters, fileThread, seats, files, requests, tracking);
     holds = new Holds(requests, loop);
+    throttles = new Throttles(requests, loop);
     sharing = new Sharing(slaves, seats, bdevs, counters);
     relay = new Relay(loop, config.segments(), counters, sharing);
     sharing.relay(relay);
@@ -227,6 +229,10 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
 
   Holds holds() {
     return holds;
+  }
+
+  Throttles throttles() {
+    return throttles;
   }
 
   Controllers controllers() {

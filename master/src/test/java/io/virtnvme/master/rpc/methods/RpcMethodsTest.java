@@ -341,6 +341,25 @@ final class RpcMethodsTest {
   }
 
   @Test
+  void shouldThrottleForAMomentAndRecordNothing() {
+    call("bdev_null_create", "{\"name\":\"n\",\"num_blocks\":8,\"block_size\":512}");
+    final int recordedCount = recorded.size();
+    call("virtnvme_bdev_throttle", "{\"name\":\"n\",\"w_mbytes_per_sec\":3,\"limit_ms\":60000}");
+    assertEquals(List.of("n 3 60000"), controlPlane.throttles());
+    for (final String bad :
+        List.of(
+            "{\"name\":\"n\",\"limit_ms\":5}",
+            "{\"name\":\"n\",\"w_mbytes_per_sec\":3}",
+            "{\"name\":\"n\",\"w_mbytes_per_sec\":3,\"limit_ms\":0}",
+            "{\"name\":\"n\",\"w_mbytes_per_sec\":-3,\"limit_ms\":5}",
+            "{\"name\":\"n\",\"w_mbytes_per_sec\":3,\"limit_ms\":60001}")) {
+      assertEquals(RpcException.INVALID_PARAMS, refusal("virtnvme_bdev_throttle", bad).code(), bad);
+    }
+    assertEquals(recordedCount, recorded.size());
+    assertEquals(1, controlPlane.throttles().size());
+  }
+
+  @Test
   void shouldRefuseLimitsThatMakeNoSense() {
     call("bdev_null_create", "{\"name\":\"n\",\"num_blocks\":8,\"block_size\":512}");
     for (final String bad :
