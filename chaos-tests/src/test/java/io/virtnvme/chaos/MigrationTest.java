@@ -4,24 +4,20 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.qpair.QpairClient;
 import io.virtnvme.ipc.qpair.QpairRequest;
-import io.virtnvme.tools.Main;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.net.InetAddress;
 import java.net.Socket;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
-import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.zip.CRC32C;
@@ -42,6 +38,7 @@ class MigrationTest {
 
   private static final int BLOCK_COUNT = 6144;
   private static final int ZERO_BLOCK_COUNT = 1024;
+  private static final int EQUAL_BLOCK_COUNT = 512;
   private static final int BLOCK_BYTES = QpairLoad.BLOCK_BYTES;
   private static final int BLOCKS_PER_REQUEST = 32;
   private static final Duration LIMIT = Duration.ofSeconds(60);
@@ -55,28 +52,6 @@ class MigrationTest {
   private Pair destination;
   private LoadProcess load;
   private FrameProxy proxy;
-  private int processCount;
-
-  /** A command in a process of its own, with what it said. */
-  private record Command(Process process, Path said) implements AutoCloseable {
-    String text() throws IOException {
-      return Files.readString(said);
-    }
-
-    int end() throws Exception {
-      assertTrue(process.waitFor(60, TimeUnit.SECONDS), "does not end: " + text());
-      return process.exitValue();
-    }
-
-    void kill() {
-      Victim.kill(Math.toIntExact(process.pid()));
-    }
-
-    @Override
-    public void close() {
-      process.destroyForcibly();
-    }
-  }
 
   private void start(final int standbyCount) {
     destination = pairs.start(PairOptions.ofFirstCompiler().withStandbys(0));
@@ -103,31 +78,26 @@ class MigrationTest {
       for (int block = LOAD_BLOCK_COUNT;
           block < BLOCK_COUNT - ZERO_BLOCK_COUNT;
           block += BLOCKS_PER_REQUEST) {
-        random.nextBytes(bytes);
+        // The last of them are all the same.
+        if (block < BLOCK_COUNT - ZERO_BLOCK_COUNT - EQUAL_BLOCK_COUNT) {
+          random.nextBytes(bytes);
+        }
         Mem.copyIn(bytes, 0, client.poolAddress(), bytes.length);
         client.run(QpairRequest.WRITE, 0, block, BLOCKS_PER_REQUEST, 0, QpairLoad.LIMIT_NS);
       }
     }
   }
 
-  private Command run(final String name, final Pair pair, final String... arguments)
+  private CommandProcess run(final String name, final Pair pair, final String... arguments)
       throws IOException {
     final List<String> all = new ArrayList<>(List.of(name, "--run-dir", pair.path().toString()));
     all.addAll(List.of("--disk", "disk", "--insecure"));
     all.addAll(List.of(arguments));
-    final Path said = folder.resolve(name + processCount++);
-    return pairs.add(
-        new Command(
-            new ProcessBuilder(
-                    ChildJvm.command(List.of(ChildJvm.FIRST_COMPILER_ONLY), Main.class, all))
-                .redirectErrorStream(true)
-                .redirectOutput(said.toFile())
-                .start(),
-            said));
+    return pairs.add(CommandProcess.start(folder, all));
   }
 
-  private Command receive() throws IOException {
-    final Command command = run("receive", destination, "--listen", "127.0.0.1:0");
+  private CommandProcess receive() throws IOException {
+    final CommandProcess command = run("receive", destination, "--listen", "127.0.0.1:0");
     final int[] port = {0};
     Waiting.until(
         "the receiver listens",
@@ -144,7 +114,7 @@ class MigrationTest {
     return command;
   }
 
-  private Command migrate(final String... arguments) throws IOException {
+  private CommandProcess migrate(final String... arguments) throws IOException {
     final List<String> all = new ArrayList<>(List.of("--to", proxy.address(), "--json"));
     // A machine that has other work may be slow; what is asked here is not how slow.
     all.addAll(List.of("--max-blackout", "2000"));
@@ -163,11 +133,6 @@ class MigrationTest {
 
   private void assertStates(final String ofSource, final String ofDestination) {
     assertEquals(ofSource + " " + ofDestination, state(source) + " " + state(destination));
-  }
-
-  private static JsonNode result(final Command command) throws IOException {
-    final String text = command.text().strip();
-    return new ObjectMapper().readTree(text.substring(text.lastIndexOf('\n') + 1));
   }
 
   private void assertMoved() {
@@ -208,15 +173,15 @@ class MigrationTest {
   void shouldMoveADiskInUseWhileItsSlaveIsKilled() throws Exception {
     start(1);
     final int active = source.activePidWithStandbys(1, 0);
-    final Command receiver = receive();
+    final CommandProcess receiver = receive();
     proxy.stopAt(FrameProxy.CHUNK, Integer.MAX_VALUE);
-    final Command migration = migrate("--verify", "--bandwidth", "20");
+    final CommandProcess migration = migrate("--verify", "--bandwidth", "20");
     Waiting.until("it is under way", LIMIT, () -> state(destination).equals("receiving"));
     load.awaitIos(200);
     Victim.kill(active);
     assertEquals(0, migration.end(), migration.text());
     assertEquals(0, receiver.end(), receiver.text());
-    final JsonNode result = result(migration);
+    final JsonNode result = migration.result();
     assertTrue(result.path("blackout_ms").asDouble() > 0, migration.text());
     assertEquals(0, result.path("mismatches").asInt(-1));
     assertTrue(
@@ -228,9 +193,9 @@ class MigrationTest {
   @Test
   void shouldGoOnWhereAKilledHelperOrReceiverEnded() throws Exception {
     start(0);
-    final Command first = receive();
+    final CommandProcess first = receive();
     proxy.stopAt(FrameProxy.CHUNK, 100);
-    final Command killed = migrate();
+    final CommandProcess killed = migrate("--find-duplicates");
     proxy.awaitStop();
     killed.kill();
     proxy.cut();
@@ -238,7 +203,7 @@ class MigrationTest {
     assertStates("none", "receiving");
 
     proxy.stopAt(FrameProxy.CHUNK, 100);
-    final Command left = migrate();
+    final CommandProcess left = migrate();
     proxy.awaitStop();
     first.kill();
     proxy.cut();
@@ -247,10 +212,10 @@ class MigrationTest {
     load.awaitIos(1000);
     assertStates("none", "receiving");
 
-    final Command second = receive();
+    final CommandProcess second = receive();
     proxy.stopAt(0, 0);
     // Interrupted: the source is as it was.
-    final Command cancelled = migrate("--bandwidth", "1");
+    final CommandProcess cancelled = migrate("--bandwidth", "1");
     Waiting.until("it sends", LIMIT, () -> cancelled.text().contains("pass 1: "));
     cancelled.process().destroy();
     cancelled.end();
@@ -265,10 +230,12 @@ class MigrationTest {
             .path("dirty_grain_kib")
             .asText());
 
-    final Command last = migrate();
+    final CommandProcess last = migrate("--find-duplicates");
     assertEquals(0, last.end(), last.text());
     assertEquals(0, second.end(), second.text());
-    final long kept = result(last).path("skipped_bytes").asLong();
+    final long kept = last.result().path("skipped_bytes").asLong();
+    assertTrue(last.text().contains("in the index of an attempt before"), last.text());
+    assertTrue(last.result().path("duplicate_bytes").asLong() > 0, last.text());
     assertTrue(kept > (long) (ZERO_BLOCK_COUNT + 500) * BLOCK_BYTES, last.text());
     assertMoved();
   }
@@ -300,10 +267,10 @@ class MigrationTest {
   @Test
   void shouldBelongToOneEndWhoeverIsKilledAtAnyStep() throws Exception {
     start(0);
-    Command receiver = receive();
+    CommandProcess receiver = receive();
     for (final Step step : STEPS) {
       proxy.stopAt(step.frame(), 0);
-      final Command helper = migrate();
+      final CommandProcess helper = migrate();
       proxy.awaitStop();
       kill(step.victim(), helper, receiver);
       proxy.cut();
@@ -324,7 +291,7 @@ class MigrationTest {
         load.awaitIos(1000);
         continue;
       }
-      final Command again = migrate();
+      final CommandProcess again = migrate();
       assertEquals(0, again.end(), step + ": " + again.text());
       assertEquals(0, receiver.end(), receiver.text());
       assertSame();
@@ -334,7 +301,8 @@ class MigrationTest {
     load.finish();
   }
 
-  private void kill(final String victim, final Command helper, final Command receiver) {
+  private void kill(
+      final String victim, final CommandProcess helper, final CommandProcess receiver) {
     switch (victim) {
       case "helper" -> helper.kill();
       case "receiver" -> receiver.kill();
@@ -361,7 +329,7 @@ class MigrationTest {
   @Test
   void shouldRefuseWhatMakesNoSenseAndTakeTheNextSource() throws Exception {
     start(0);
-    final Command receiver = receive();
+    final CommandProcess receiver = receive();
     final long length = (long) BLOCK_COUNT * BLOCK_BYTES;
     assertSaid(
         receiver,
@@ -390,17 +358,17 @@ class MigrationTest {
     assertSaid(receiver, "wrong checksum", sound, changed);
     assertSaid(receiver, "within a frame", sound, new byte[] {0x56});
     // The disk is kept for the source that came first.
-    final Command other = migrate();
+    final CommandProcess other = migrate();
     assertEquals(1, other.end());
     assertTrue(other.text().contains("clear it with state none"), other.text());
     destination.call("virtnvme_bdev_set_migration", Json.of("name", "disk", "state", "none"));
-    final Command migration = migrate();
+    final CommandProcess migration = migrate();
     assertEquals(0, migration.end(), migration.text());
     assertEquals(0, receiver.end(), receiver.text());
     assertMoved();
   }
 
-  private void assertSaid(final Command receiver, final String what, final byte[]... frames)
+  private void assertSaid(final CommandProcess receiver, final String what, final byte[]... frames)
       throws Exception {
     final int before = receiver.text().length();
     final Matcher matcher = LISTENS.matcher(receiver.text());

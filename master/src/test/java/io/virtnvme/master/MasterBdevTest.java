@@ -226,6 +226,60 @@ class MasterBdevTest extends MasterRig {
     successor.close();
   }
 
+  private BdevLimits told() {
+    return BdevLimits.read(owner.expect(RelayMessageType.BDEV_LIMITS));
+  }
+
+  private void throttle(final BdevLimits limits, final int limitMs) {
+    final CompletionStage<Void> throttled = plane.throttle("n0", limits, limitMs);
+    owner.answerBdev(RelayMessageType.BDEV_LIMITS, 0, "");
+    get(throttled);
+  }
+
+  @Test
+  void shouldThrottleUntilTheTimeIsOverAndNoLongerThanTheLastOneSaid() throws IOException {
+    create(nullBdev("n0"));
+    final BdevLimits lasting = new BdevLimits(1000, 0, 0, 20);
+    final BdevLimits slow = new BdevLimits(0, 5, 0, 3);
+    final CompletionStage<Void> set = plane.setLimits("n0", lasting);
+    owner.answerBdev(RelayMessageType.BDEV_LIMITS, 0, "");
+    get(set);
+    assertEquals(lasting, told());
+
+    throttle(slow, 60_000);
+    final CompletionStage<Void> lower = plane.setLimits("n0", new BdevLimits(1000, 0, 0, 2));
+    assertEquals(new BdevLimits(1000, 5, 0, 2), answered());
+    get(lower);
+    assertEquals(new BdevLimits(1000, 5, 0, 2), told());
+    // Ends when it was said to end last, and then the operator's limits count again.
+    get(plane.throttle("n0", slow, 300));
+    assertEquals(new BdevLimits(1000, 0, 0, 2), told());
+    assertEquals(new BdevLimits(1000, 0, 0, 2), bdevOf(plane, "n0").spec().limits());
+
+    final CompletionStage<Void> refused = plane.throttle("n0", slow, 60_000);
+    owner.answerBdev(RelayMessageType.BDEV_LIMITS, Errno.EIO, "cannot");
+    assertRefused(RpcException.EIO, "cannot", refused);
+    assertEquals(new BdevLimits(1000, 0, 0, 2), told());
+    throttle(slow, 60_000);
+    owner.die();
+    final FakeSlave successor = slave(processes.awaitStart());
+    successor.hello();
+    successor.expect(RelayMessageType.BDEV_ADD);
+    assertEquals(
+        new BdevLimits(1000, 5, 0, 2),
+        BdevLimits.read(successor.expect(RelayMessageType.BDEV_LIMITS)));
+    successor.close();
+  }
+
+  private BdevLimits answered() {
+    final RelayReader message = owner.expect(RelayMessageType.BDEV_LIMITS);
+    final long id = message.id();
+    final long sequence = message.sequence();
+    final BdevLimits limits = BdevLimits.read(message);
+    owner.answerBdev(id, sequence, 0, "");
+    return limits;
+  }
+
   @Test
   void shouldKeepWhatIsInUseAndCountIoOverTheEndOfSessions() throws IOException {
     create(nullBdev("n0"));

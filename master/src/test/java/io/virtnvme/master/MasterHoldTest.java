@@ -3,6 +3,7 @@ package io.virtnvme.master;
 import static io.virtnvme.master.MasterFixture.bdev;
 import static io.virtnvme.master.MasterFixture.bdevOf;
 import static io.virtnvme.master.MasterFixture.context;
+import static io.virtnvme.master.MasterFixture.controller;
 import static io.virtnvme.master.MasterFixture.get;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -12,13 +13,19 @@ import io.virtnvme.ipc.relay.BdevHold;
 import io.virtnvme.ipc.relay.RelayMessageType;
 import io.virtnvme.ipc.relay.RelayReader;
 import io.virtnvme.ipc.sys.Errno;
+import io.virtnvme.master.registry.ConfigWriter;
 import io.virtnvme.master.rpc.BdevMethod;
 import io.virtnvme.master.rpc.BdevMigration;
 import io.virtnvme.master.rpc.BdevMigration.State;
 import io.virtnvme.master.rpc.ControlPlane;
+import io.virtnvme.master.rpc.JsonText;
+import io.virtnvme.master.rpc.NvmfState;
 import io.virtnvme.master.rpc.RpcException;
 import io.virtnvme.master.rpc.SlaveInfo;
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
 import java.util.UUID;
 import java.util.concurrent.CompletionStage;
 import org.junit.jupiter.api.AfterEach;
@@ -146,5 +153,42 @@ class MasterHoldTest extends MasterRig {
     successor.expect(RelayMessageType.BDEV_ADD);
     assertEquals(MOVED.hold(), BdevHold.read(successor.expect(RelayMessageType.BDEV_HOLD)));
     successor.close();
+  }
+
+  /** As if the file had gone to another host, whose registry knows nothing. */
+  @Test
+  void shouldNotServeADiskThatWasMovedAwayInAnInstanceMadeFromASavedConfiguration()
+      throws IOException {
+    final BdevMigration owned = new BdevMigration(State.OWNED, new UUID(3, 4), "h:2");
+    final Path config = directory.resolve("config.json");
+    Files.writeString(
+        config,
+        JsonText.line(
+            ConfigWriter.write(
+                List.of(
+                    bdev("gone", BdevMethod.MALLOC, 512, 1024, "").withMigration(MOVED),
+                    bdev("here", BdevMethod.MALLOC, 512, 1024, "").withMigration(owned)),
+                List.of(controller("c0", "gone")),
+                NvmfState.EMPTY)));
+    master.close();
+    final Path other = directory.resolve("other");
+    for (int start = 0; start < 2; start++) {
+      // The second time its registry knows, and the file changes nothing.
+      master = Master.launch(context(other, processes).configFile(config));
+      plane = master.controlPlane();
+      assertEquals(MOVED, bdevOf(plane, "gone").spec().migration());
+      assertEquals(owned, bdevOf(plane, "here").spec().migration());
+      final FakeSlave slave = new FakeSlave(processes, other, processes.awaitStart());
+      slave.hello();
+      final RelayReader first = slave.expect(RelayMessageType.BDEV_HOLD);
+      assertEquals(MOVED.hold(), BdevHold.read(first));
+      slave.drain();
+      assertEquals(1, slave.received().stream().filter(RelayMessageType.BDEV_HOLD::equals).count());
+      slave.die();
+      master.close();
+      while (processes.startedCount() > 0) {
+        processes.awaitStart();
+      }
+    }
   }
 }

@@ -48,7 +48,7 @@ public final class VolumeReader {
     this.depth = depth;
     this.chunkBytes = chunkBytes;
     this.timeoutNs = timeoutNs;
-    this.results = new int[depth];
+    this.results = new int[depth + 1];
     this.chunk = new byte[chunkBytes];
   }
 
@@ -77,6 +77,21 @@ public final class VolumeReader {
     }
   }
 
+  /**
+   * Reads a range, also amidst another one: a sink may call it. The pool has room for it behind the
+   * chunks, and the queue for one request more.
+   *
+   * @param bytes takes it, from index 0
+   * @return 0, or why it cannot be read
+   * @throws QpairException as {@link #read}
+   */
+  public int readAside(final long offset, final byte[] bytes, final int count) {
+    submit(depth, offset, count);
+    awaitResult(depth);
+    Mem.copyOut(client.poolAddress() + room(), bytes, 0, count);
+    return results[depth];
+  }
+
   private long room() {
     return (long) depth * chunkBytes;
   }
@@ -103,7 +118,7 @@ public final class VolumeReader {
         throw new QpairException(
             "no completion within " + TimeUnit.NANOSECONDS.toSeconds(timeoutNs) + " s");
       }
-      client.poll((id, errno) -> results[id] = errno, depth);
+      client.poll((id, errno) -> results[id] = errno, depth + 1);
     }
   }
 }

@@ -130,8 +130,8 @@ public final class ConfigWriter {
       if (bdev.dirtyGrainShift() != 0) {
         addCall(calls, DirtySpecs.START, DirtySpecs.toParams(bdev.name(), bdev.dirtyGrainShift()));
       }
-      if (bdev.migration().state() != BdevMigration.State.NONE) {
-        addCall(calls, MigrationSpecs.SET, MigrationSpecs.toParams(bdev.name(), bdev.migration()));
+      for (final BdevMigration step : bdev.migration().steps()) {
+        addCall(calls, MigrationSpecs.SET, MigrationSpecs.toParams(bdev.name(), step));
       }
     }
     return calls;

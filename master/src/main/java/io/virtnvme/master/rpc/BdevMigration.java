@@ -1,6 +1,7 @@
 package io.virtnvme.master.rpc;
 
 import io.virtnvme.ipc.relay.BdevHold;
+import java.util.List;
 import java.util.UUID;
 
 /**
@@ -25,6 +26,20 @@ public record BdevMigration(State state, UUID source, String peer) {
     OWNED,
     /** Source: another host's for good, nobody may change it here. */
     MOVED
+  }
+
+  /** The steps that lead a new bdev to where this one stands, this one last; none for a new one. */
+  public List<BdevMigration> steps() {
+    return switch (state) {
+      case NONE -> List.of();
+      case RECEIVING, MOVED -> List.of(this);
+      case PREPARED -> List.of(with(State.RECEIVING), this);
+      case OWNED -> List.of(with(State.RECEIVING), with(State.PREPARED), this);
+    };
+  }
+
+  private BdevMigration with(final State newState) {
+    return new BdevMigration(newState, source, peer);
   }
 
   /** What that means for requests. */

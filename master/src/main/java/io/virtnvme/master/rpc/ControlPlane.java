@@ -53,6 +53,15 @@ public interface ControlPlane {
   CompletionStage<Void> setLimits(String name, BdevLimits limits);
 
   /**
+   * Limits how much of a bdev may be used for a moment, beside {@link #setLimits}: the lower limits
+   * count. Takes the place of what was said before, and is not on record. Fails with ENODEV.
+   *
+   * @param limits {@link BdevLimits#NONE} ends it
+   * @param limitMs when it ends by itself, 1 to 60000
+   */
+  CompletionStage<Void> throttle(String name, BdevLimits limits, int limitMs);
+
+  /**
    * Marks the changes of a bdev from now on: of each that ends after this has answered. Fails with
    * ENODEV when there is none of that name, EEXIST when they are marked already, ENOTSUP when it
    * has no content, ENOSPC.

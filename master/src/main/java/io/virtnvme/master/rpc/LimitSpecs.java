@@ -20,7 +20,22 @@ public final class LimitSpecs {
   public static final List<String> PARAMETERS =
       List.of("name", RW_IOS, RW_MBYTES, R_MBYTES, W_MBYTES);
 
+  /** Sets limits that end by themselves. */
+  public static final String THROTTLE = "virtnvme_bdev_throttle";
+
+  private static final String LIMIT_MS = "limit_ms";
+  private static final int LIMIT_MS_MAX = 60_000;
+
+  /** The parameters of {@link #THROTTLE}. */
+  public static final List<String> THROTTLE_PARAMETERS =
+      List.of("name", RW_IOS, RW_MBYTES, R_MBYTES, W_MBYTES, LIMIT_MS);
+
   private LimitSpecs() {}
+
+  /** When limits end by themselves, 1 to 60000 ms. */
+  public static int limitMs(final RpcParams params) {
+    return params.requireInt(LIMIT_MS, 1, LIMIT_MS_MAX);
+  }
 
   /**
    * Reads a call.
@@ -32,7 +47,10 @@ public final class LimitSpecs {
     if (LIMITS.stream().noneMatch(params::has)) {
       throw new RpcException(
           RpcException.INVALID_PARAMS,
-          METHOD + " needs at least one of " + String.join(", ", LIMITS) + "; 0 takes a limit off");
+          params.method()
+              + " needs at least one of "
+              + String.join(", ", LIMITS)
+              + "; 0 takes a limit off");
     }
     return new BdevLimits(
         limit(params, RW_IOS, before.readWriteIos()),

@@ -2,6 +2,7 @@ package io.virtnvme.master.supervisor;
 
 import io.virtnvme.ipc.relay.BdevDescription;
 import io.virtnvme.ipc.relay.BdevHold;
+import io.virtnvme.ipc.relay.BdevLimits;
 import io.virtnvme.ipc.segment.SessionSegment.QueueCounter;
 import io.virtnvme.master.relay.FrontEndSession;
 import io.virtnvme.master.rpc.BdevKind;
@@ -28,6 +29,12 @@ final class BdevEntry {
 
   /** Number of the hold that ends by itself; 0 when there is none. */
   private long holdId;
+
+  /** Limits for a moment, beside those of the spec. */
+  private BdevLimits throttle = BdevLimits.NONE;
+
+  /** Number of the throttle; 0 when there is none. */
+  private long throttleId;
 
   /** Counters of the sessions that are over. */
   private final Map<QueueCounter, Long> ended = new EnumMap<>(QueueCounter.class);
@@ -140,6 +147,25 @@ final class BdevEntry {
   void hold(final BdevHold newHold, final long newId) {
     hold = newHold;
     holdId = newId;
+  }
+
+  /** Limits as slaves are told. */
+  BdevLimits limits() {
+    return spec.limits().and(throttle);
+  }
+
+  BdevLimits throttle() {
+    return throttle;
+  }
+
+  long throttleId() {
+    return throttleId;
+  }
+
+  /** Another throttle; slaves are the caller's. */
+  void throttle(final BdevLimits limits, final long newId) {
+    throttle = limits;
+    throttleId = newId;
   }
 
   /** False when not even its length is known: no slave is told of it. */

@@ -5,23 +5,20 @@ import io.virtnvme.ipc.relay.BdevHold;
 import io.virtnvme.ipc.relay.BdevLimits;
 import io.virtnvme.ipc.relay.RelayMessageType;
 import io.virtnvme.ipc.relay.RelayWriter;
-import io.virtnvme.ipc.sys.Errno;
 import io.virtnvme.master.relay.EventLoop;
 import io.virtnvme.master.relay.MasterCounter;
 import io.virtnvme.master.relay.MasterCounters;
 import io.virtnvme.master.rpc.BdevKind;
 import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.RpcException;
-import java.nio.file.Path;
+import io.virtnvme.master.supervisor.SlaveRequests.Answer;
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
-import java.util.function.Consumer;
 import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -33,41 +30,34 @@ import org.slf4j.LoggerFactory;
 final class Bdevs {
   private static final Logger LOG = LoggerFactory.getLogger(Bdevs.class);
   private static final int NAME_BYTES_MAX = 200;
-  private static final Answer NO_OWNER = new Answer(0, "nobody to ask", 0);
-
-  /** What a slave answered about a bdev. */
-  private record Answer(int errno, String text, long blockCount) {}
 
   /** What is behind a bdev again, and whether its changes are marked. */
   private record Restored(BdevFiles.Found found, boolean isMarked) {}
 
-  private record Request(Slave slave, CompletableFuture<Answer> answer, EventLoop.Timer timer) {}
-
-  private final SupervisorConfig config;
   private final EventLoop loop;
   private final MasterCounters counters;
   private final Executor fileThread;
-  private final Slaves slaves;
   private final Seats seats;
   private final BdevFiles files;
+  private final SlaveRequests requests;
+  private final DirtyTracking tracking;
   private final Map<String, BdevEntry> byName = new LinkedHashMap<>();
-  private final Map<Long, Request> requests = new HashMap<>();
-  private long lastSequence;
 
   Bdevs(
-      final SupervisorConfig config,
       final EventLoop loop,
       final MasterCounters counters,
       final Executor fileThread,
-      final Slaves slaves,
-      final Seats seats) {
-    this.config = config;
+      final Seats seats,
+      final BdevFiles files,
+      final SlaveRequests requests,
+      final DirtyTracking tracking) {
     this.loop = loop;
     this.counters = counters;
     this.fileThread = fileThread;
-    this.slaves = slaves;
     this.seats = seats;
-    this.files = new BdevFiles(config.segments());
+    this.files = files;
+    this.requests = requests;
+    this.tracking = tracking;
   }
 
   Collection<BdevEntry> all() {
@@ -144,26 +134,25 @@ final class Bdevs {
         .thenCompose(
             found -> {
               final BdevEntry entry = add(spec, found.blockBytes(), found.blockCount());
-              return askOwner(entry, RelayMessageType.BDEV_ADD, writer -> writeAdd(entry, writer))
+              return requests
+                  .askOwner(entry, RelayMessageType.BDEV_ADD, writer -> writeAdd(entry, writer))
                   .thenCompose(answer -> onAdded(entry, answer));
             });
   }
 
   private CompletableFuture<BdevEntry> onAdded(final BdevEntry entry, final Answer answer) {
     if (answer.errno() == 0) {
-      tellOthers(entry, RelayMessageType.BDEV_ADD, writer -> writeAdd(entry, writer));
+      requests.tellOthers(entry, RelayMessageType.BDEV_ADD, writer -> writeAdd(entry, writer));
       return CompletableFuture.completedFuture(entry);
     }
     byName.remove(entry.name());
-    tellAll(entry, RelayMessageType.BDEV_REMOVE, writer -> {});
+    requests.tellAll(entry, RelayMessageType.BDEV_REMOVE, writer -> {});
     return onFileThread(
             () -> {
               files.delete(entry);
               return null;
             })
-        .thenCompose(
-            deleted ->
-                CompletableFuture.failedFuture(new RpcException(-answer.errno(), answer.text())));
+        .thenCompose(deleted -> CompletableFuture.failedFuture(answer.failure()));
   }
 
   private BdevEntry add(final BdevSpec spec, final int blockBytes, final long blockCount) {
@@ -193,11 +182,13 @@ final class Bdevs {
    */
   CompletableFuture<Void> add(final BdevSpec spec) {
     final BdevEntry entry = add(spec, spec.blockSize(), spec.numBlocks());
-    return askOwner(entry, RelayMessageType.BDEV_ADD, writer -> writeAdd(entry, writer))
+    return requests
+        .askOwner(entry, RelayMessageType.BDEV_ADD, writer -> writeAdd(entry, writer))
         .thenAccept(
             answer -> {
               entry.problem(answer.errno() == 0 ? "" : answer.text());
-              tellOthers(entry, RelayMessageType.BDEV_ADD, writer -> writeAdd(entry, writer));
+              requests.tellOthers(
+                  entry, RelayMessageType.BDEV_ADD, writer -> writeAdd(entry, writer));
             });
   }
 
@@ -243,24 +234,9 @@ final class Bdevs {
         .toList();
   }
 
-  /**
-   * Completes when no slave is amidst anything on any bdev that it began before; it fails when a
-   * slave does not say so, or cannot be asked and is not dead.
-   */
+  /** As {@link SlaveRequests#awaitCycles}. */
   CompletableFuture<Void> awaitCycles() {
-    for (final Slave slave : slaves.all()) {
-      if (slave.mayServe() && !slave.isReachable()) {
-        return CompletableFuture.failedFuture(
-            new RpcException(RpcException.EBUSY, slave + " is on its way out"));
-      }
-    }
-    CompletableFuture<Answer> all = CompletableFuture.completedFuture(NO_OWNER);
-    for (final Slave slave : slaves.reachable()) {
-      all =
-          all.thenCombine(
-              ask(slave, 0, "its queues", RelayMessageType.BDEV_CYCLE, writer -> {}), Bdevs::worse);
-    }
-    return all.thenCompose(Bdevs::asStage);
+    return requests.awaitCycles();
   }
 
   /** Whether a living slave is known to own the seat of a bdev. */
@@ -270,31 +246,9 @@ final class Bdevs {
     return owner != null && owner.isReachable();
   }
 
-  /** Every slave lets go of an NVMe device whose bdevs are gone; it fails when one does not. */
+  /** As {@link SlaveRequests#releaseDevice}. */
   CompletableFuture<Void> releaseDevice(final String controller) {
-    CompletableFuture<Answer> all = CompletableFuture.completedFuture(NO_OWNER);
-    for (final Slave slave : slaves.reachable()) {
-      all =
-          all.thenCombine(
-              ask(
-                  slave,
-                  0,
-                  controller,
-                  RelayMessageType.DEVICE_DETACH,
-                  writer -> writer.putString(controller)),
-              Bdevs::worse);
-    }
-    return all.thenCompose(Bdevs::asStage);
-  }
-
-  private static Answer worse(final Answer one, final Answer next) {
-    return one.errno() != 0 ? one : next;
-  }
-
-  private static CompletableFuture<Void> asStage(final Answer answer) {
-    return answer.errno() == 0
-        ? CompletableFuture.completedFuture(null)
-        : CompletableFuture.failedFuture(new RpcException(-answer.errno(), answer.text()));
+    return requests.releaseDevice(controller);
   }
 
   /**
@@ -306,16 +260,16 @@ final class Bdevs {
     if (held != null) {
       held.spec(spec);
       held.hold(spec.migration().hold(), 0);
-      tellHold(held);
+      requests.tellAll(held, RelayMessageType.BDEV_HOLD, held.hold()::write);
       // The dead master may have told limits that it could not record any more.
-      tellAll(held, RelayMessageType.BDEV_LIMITS, spec.limits()::write);
+      requests.tellAll(held, RelayMessageType.BDEV_LIMITS, spec.limits()::write);
       final BdevDescription now = held.description();
       final BdevFiles.Found found = new BdevFiles.Found(now.blockBytes(), now.blockCount(), false);
       return onFileThread(() -> files.restoreDirty(spec, found))
           .thenAccept(
               on -> {
                 held.spec(spec.withDirtyGrainShift(on ? spec.dirtyGrainShift() : 0));
-                tellTracking(held);
+                tracking.tell(held);
               });
     }
     return onFileThread(
@@ -348,118 +302,23 @@ final class Bdevs {
             });
   }
 
-  /** Marks changes from now on; the segment with the marks. */
-  CompletableFuture<Path> track(final BdevEntry entry, final int grainShift) {
-    if (entry.spec().kind() == BdevKind.NVME) {
-      throw new RpcException(
-          RpcException.ENOTSUP, "changes of NVMe devices cannot be marked: bdev " + entry.name());
-    }
-    if (entry.spec().kind() == BdevKind.NULL || !entry.isKnown()) {
-      throw new RpcException(
-          RpcException.ENOTSUP,
-          "bdev " + entry.name() + " has no content whose changes could be marked");
-    }
-    if (entry.spec().dirtyGrainShift() != 0) {
-      throw new RpcException(
-          RpcException.EEXIST,
-          "changes of bdev " + entry.name() + " are marked already; stop that first");
-    }
-    final long diskBytes = entry.description().lengthBytes();
-    return onFileThread(
-            () -> {
-              files.makeDirty(entry.name(), diskBytes, grainShift, false);
-              return null;
-            })
-        .thenCompose(
-            made -> {
-              // First, so that a slave which comes while the others are asked is told as well.
-              entry.spec(entry.spec().withDirtyGrainShift(grainShift));
-              // All of them: a standby takes over by itself, and must mark from its first request.
-              return askAll(entry, RelayMessageType.BDEV_TRACK, writer -> writer.putInt(1));
-            })
-        .thenCompose(
-            answer ->
-                answer.errno() == 0
-                    ? CompletableFuture.completedFuture(config.segments().dirty(entry.name()))
-                    : untrack(entry)
-                        .thenCompose(
-                            undone ->
-                                CompletableFuture.failedFuture(
-                                    new RpcException(-answer.errno(), answer.text()))));
-  }
-
-  /** Marks changes no more. The segment goes first: a client never takes old marks for new ones. */
-  CompletableFuture<Void> untrack(final BdevEntry entry) {
-    return onFileThread(
-            () -> {
-              files.deleteDirty(entry.name());
-              return null;
-            })
-        .thenAccept(
-            deleted -> {
-              entry.spec(entry.spec().withDirtyGrainShift(0));
-              tellTracking(entry);
-            });
-  }
-
-  private void tellTracking(final BdevEntry entry) {
-    final int on = entry.spec().dirtyGrainShift() == 0 ? 0 : 1;
-    tellAll(entry, RelayMessageType.BDEV_TRACK, writer -> writer.putInt(on));
-  }
-
   /** Everything that makes a bdev. */
   private void tellAllOf(final BdevEntry entry) {
-    for (final Slave slave : slaves.reachable()) {
-      if (slave.watchedSeats().contains(entry.seat())) {
-        tellOf(slave, entry);
-      }
-    }
+    requests.forAll(entry, slave -> tellOf(slave, entry));
   }
 
   private void tellOf(final Slave slave, final BdevEntry entry) {
-    tell(slave, entry.id(), RelayMessageType.BDEV_ADD, 0, writer -> writeAdd(entry, writer));
-    final BdevLimits limits = entry.spec().limits();
+    requests.tell(slave, entry, RelayMessageType.BDEV_ADD, writer -> writeAdd(entry, writer));
+    final BdevLimits limits = entry.limits();
     if (!limits.equals(BdevLimits.NONE)) {
-      tell(slave, entry.id(), RelayMessageType.BDEV_LIMITS, 0, limits::write);
+      requests.tell(slave, entry, RelayMessageType.BDEV_LIMITS, limits::write);
     }
     if (entry.spec().dirtyGrainShift() != 0) {
-      tell(slave, entry.id(), RelayMessageType.BDEV_TRACK, 0, writer -> writer.putInt(1));
+      requests.tell(slave, entry, RelayMessageType.BDEV_TRACK, writer -> writer.putInt(1));
     }
     if (!entry.hold().equals(BdevHold.NONE)) {
-      tell(slave, entry.id(), RelayMessageType.BDEV_HOLD, 0, entry.hold()::write);
+      requests.tell(slave, entry, RelayMessageType.BDEV_HOLD, entry.hold()::write);
     }
-  }
-
-  /** Tells who waits now. */
-  void tellHold(final BdevEntry entry) {
-    tellAll(entry, RelayMessageType.BDEV_HOLD, entry.hold()::write);
-  }
-
-  /**
-   * Tells who waits, and ends when nothing of those runs any more. The owner is asked last: what
-   * its predecessor left to it is among what it waits for.
-   */
-  CompletableFuture<Void> hold(final BdevEntry entry, final BdevHold hold) {
-    return askAll(entry, RelayMessageType.BDEV_HOLD, hold::write)
-        .thenCompose(
-            answer ->
-                answer.errno() != 0
-                    ? CompletableFuture.completedFuture(answer)
-                    : askOwner(entry, RelayMessageType.BDEV_HOLD, hold::write))
-        .thenApply(
-            answer -> {
-              if (answer.equals(NO_OWNER)) {
-                throw new RpcException(
-                    RpcException.EAGAIN,
-                    "bdev " + entry.name() + " has lost its slave just now; try again");
-              }
-              if (answer.errno() != 0) {
-                throw new RpcException(
-                    answer.errno() == Errno.ETIME ? RpcException.ETIMEDOUT : -answer.errno(),
-                    "bdev " + entry.name() + " cannot be held: " + answer.text());
-              }
-              return null;
-            });
   }
 
   /** A slave of a dead master has a bdev open. */
@@ -471,10 +330,11 @@ final class Bdevs {
   }
 
   CompletableFuture<Void> delete(final BdevEntry entry) {
-    return askOwner(entry, RelayMessageType.BDEV_REMOVE, writer -> {})
+    return requests
+        .askOwner(entry, RelayMessageType.BDEV_REMOVE, writer -> {})
         .thenCompose(
             answer -> {
-              tellOthers(entry, RelayMessageType.BDEV_REMOVE, writer -> {});
+              requests.tellOthers(entry, RelayMessageType.BDEV_REMOVE, writer -> {});
               return onFileThread(
                   () -> {
                     files.delete(entry);
@@ -511,7 +371,8 @@ final class Bdevs {
         .thenCompose(
             blockCount -> {
               checkNotShrinking(entry, blockCount, claimed);
-              return askOwner(
+              return requests
+                  .askOwner(
                       entry, RelayMessageType.BDEV_RESIZE, writer -> writer.putLong(blockCount))
                   .thenApply(answer -> onResized(entry, before, blockCount, answer));
             });
@@ -528,12 +389,14 @@ final class Bdevs {
     if (entry.spec().kind() != BdevKind.URING) {
       entry.spec(entry.spec().withNumBlocks(blockCount));
     }
-    tellOthers(entry, RelayMessageType.BDEV_RESIZE, writer -> writer.putLong(blockCount));
+    requests.tellOthers(entry, RelayMessageType.BDEV_RESIZE, writer -> writer.putLong(blockCount));
     return entry;
   }
 
   CompletableFuture<Void> limit(final BdevEntry entry, final BdevLimits limits) {
-    return askOwner(entry, RelayMessageType.BDEV_LIMITS, limits::write)
+    final BdevLimits told = limits.and(entry.throttle());
+    return requests
+        .askOwner(entry, RelayMessageType.BDEV_LIMITS, told::write)
         .thenApply(
             answer -> {
               if (answer.errno() != 0) {
@@ -543,7 +406,7 @@ final class Bdevs {
               }
               entry.spec(entry.spec().withLimits(limits));
               // All of them: the owner that answered may be dead by now.
-              tellAll(entry, RelayMessageType.BDEV_LIMITS, limits::write);
+              requests.tellAll(entry, RelayMessageType.BDEV_LIMITS, entry.limits()::write);
               return null;
             });
   }
@@ -566,7 +429,7 @@ final class Bdevs {
 
   /** Puts a bdev that no controller exports on another seat. */
   void move(final BdevEntry entry, final List<Seat> candidates) {
-    tellAll(entry, RelayMessageType.BDEV_REMOVE, writer -> {});
+    requests.tellAll(entry, RelayMessageType.BDEV_REMOVE, writer -> {});
     entry.seat(leastLoadedSeat(candidates));
     tellAllOf(entry);
   }
@@ -585,103 +448,8 @@ final class Bdevs {
     }
   }
 
-  private void tell(
-      final Slave slave,
-      final long id,
-      final RelayMessageType type,
-      final long sequence,
-      final Consumer<RelayWriter> body) {
-    slaves.tell(
-        slave,
-        channel -> {
-          body.accept(channel.begin(type, id, sequence));
-          return true;
-        });
-  }
-
-  private void tellAll(
-      final BdevEntry entry, final RelayMessageType type, final Consumer<RelayWriter> body) {
-    for (final Slave slave : slaves.reachable()) {
-      if (slave.watchedSeats().contains(entry.seat())) {
-        tell(slave, entry.id(), type, 0, body);
-      }
-    }
-  }
-
-  private void tellOthers(
-      final BdevEntry entry, final RelayMessageType type, final Consumer<RelayWriter> body) {
-    final Slave owner = seats.seat(entry.seat()).owner();
-    for (final Slave slave : slaves.reachable()) {
-      if (slave != owner && slave.watchedSeats().contains(entry.seat())) {
-        tell(slave, entry.id(), type, 0, body);
-      }
-    }
-  }
-
-  /**
-   * Without an owner, and when it dies, the answer is yes: its successor is told how things are.
-   */
-  private CompletableFuture<Answer> askOwner(
-      final BdevEntry entry, final RelayMessageType type, final Consumer<RelayWriter> body) {
-    final Slave owner = seats.seat(entry.seat()).owner();
-    if (owner == null || !owner.isReachable() || !entry.isKnown()) {
-      return CompletableFuture.completedFuture(NO_OWNER);
-    }
-    return ask(owner, entry.id(), entry.name(), type, body);
-  }
-
-  /** Every slave that serves the bdev or would; the first that cannot speaks for all. */
-  private CompletableFuture<Answer> askAll(
-      final BdevEntry entry, final RelayMessageType type, final Consumer<RelayWriter> body) {
-    CompletableFuture<Answer> all = CompletableFuture.completedFuture(NO_OWNER);
-    for (final Slave slave : slaves.reachable()) {
-      if (slave.watchedSeats().contains(entry.seat())) {
-        all = all.thenCombine(ask(slave, entry.id(), entry.name(), type, body), Bdevs::worse);
-      }
-    }
-    return all;
-  }
-
-  private CompletableFuture<Answer> ask(
-      final Slave slave,
-      final long id,
-      final String name,
-      final RelayMessageType type,
-      final Consumer<RelayWriter> body) {
-    final long sequence = ++lastSequence;
-    final CompletableFuture<Answer> answer = new CompletableFuture<>();
-    final EventLoop.Timer timer =
-        loop.after(
-            config.answerNsMax(),
-            () ->
-                settle(
-                    sequence,
-                    new Answer(Errno.ETIMEDOUT, slave + " did not answer about " + name, 0)));
-    requests.put(sequence, new Request(slave, answer, timer));
-    tell(slave, id, type, sequence, body);
-    return answer;
-  }
-
-  private void settle(final long sequence, final Answer answer) {
-    final Request request = requests.remove(sequence);
-    if (request != null) {
-      request.timer().cancel();
-      request.answer().complete(answer);
-    }
-  }
-
-  void onResult(
-      final Slave slave,
-      final long bdevId,
-      final long sequence,
-      final int errno,
-      final String text,
-      final long blockCount) {
-    final Request request = requests.get(sequence);
-    if (request != null && request.slave() == slave) {
-      settle(sequence, new Answer(errno, text, blockCount));
-      return;
-    }
+  /** What a slave says of a bdev without being asked. */
+  void onNews(final Slave slave, final long bdevId, final int errno, final String text) {
     final BdevEntry entry = bdev(bdevId);
     if (entry == null) {
       return;
@@ -692,14 +460,6 @@ final class Bdevs {
     }
     if (isOwner) {
       entry.problem(errno == 0 ? "" : text);
-    }
-  }
-
-  void onDead(final Slave slave) {
-    for (final Map.Entry<Long, Request> request : List.copyOf(requests.entrySet())) {
-      if (request.getValue().slave() == slave) {
-        settle(request.getKey(), NO_OWNER);
-      }
     }
   }
 }

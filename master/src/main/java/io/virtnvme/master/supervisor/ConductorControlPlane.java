@@ -175,9 +175,19 @@ public final class ConductorControlPlane implements ControlPlane {
   }
 
   @Override
+  public CompletionStage<Void> throttle(
+      final String name, final BdevLimits limits, final int limitMs) {
+    return change(
+        () ->
+            supervisor
+                .throttles()
+                .throttle(supervisor.bdevs().require(name, null), limits, limitMs));
+  }
+
+  @Override
   public CompletionStage<Path> startDirtyTracking(final String name, final int grainShift) {
     return change(
-        () -> supervisor.bdevs().track(supervisor.bdevs().require(name, null), grainShift));
+        () -> supervisor.tracking().start(supervisor.bdevs().require(name, null), grainShift));
   }
 
   @Override
@@ -189,7 +199,7 @@ public final class ConductorControlPlane implements ControlPlane {
             throw new RpcException(
                 RpcException.ENOENT, "changes of bdev " + name + " are not marked");
           }
-          return supervisor.bdevs().untrack(entry);
+          return supervisor.tracking().stop(entry);
         });
   }
 
@@ -234,7 +244,7 @@ public final class ConductorControlPlane implements ControlPlane {
           if (migration.state() != BdevMigration.State.NONE) {
             requireAlone(name);
           }
-          return supervisor.holds().migrate(entry, migration, hold);
+          return supervisor.holds().migrate(entry, migration, hold, isClaimed(name));
         });
   }
 

@@ -1,6 +1,8 @@
 package io.virtnvme.master.supervisor;
 
 import io.virtnvme.ipc.relay.BdevHold;
+import io.virtnvme.ipc.relay.RelayMessageType;
+import io.virtnvme.ipc.sys.Errno;
 import io.virtnvme.master.relay.EventLoop;
 import io.virtnvme.master.rpc.BdevKind;
 import io.virtnvme.master.rpc.BdevMigration;
@@ -21,14 +23,14 @@ import org.slf4j.LoggerFactory;
 final class Holds {
   private static final Logger LOG = LoggerFactory.getLogger(Holds.class);
 
-  private final Bdevs bdevs;
+  private final SlaveRequests requests;
   private final EventLoop loop;
 
   /** Starts anew with each master: a number of a dead one must not mean anything. */
   private long lastId = System.nanoTime();
 
-  Holds(final Bdevs bdevs, final EventLoop loop) {
-    this.bdevs = bdevs;
+  Holds(final SlaveRequests requests, final EventLoop loop) {
+    this.requests = requests;
     this.loop = loop;
   }
 
@@ -47,8 +49,7 @@ final class Holds {
     final BdevHold hold = new BdevHold(BdevHold.Who.WRITERS, System.nanoTime() + limitNs);
     entry.hold(hold, id);
     loop.after(limitNs, () -> end(entry, id));
-    return bdevs
-        .hold(entry, hold)
+    return tellAndWait(entry, hold, true)
         .handle(
             (done, failure) -> {
               if (failure != null) {
@@ -57,6 +58,37 @@ final class Holds {
               }
               requireHold(entry, id);
               return id;
+            });
+  }
+
+  /**
+   * Tells who waits, and ends when nothing of those runs any more. The owner is asked last: what
+   * its predecessor left to it is among what it waits for.
+   *
+   * @param isUsed without an owner nobody knows what runs; of a bdev that nobody uses, nothing does
+   */
+  private CompletableFuture<Void> tellAndWait(
+      final BdevEntry entry, final BdevHold hold, final boolean isUsed) {
+    return requests
+        .askAll(entry, RelayMessageType.BDEV_HOLD, hold::write)
+        .thenCompose(
+            answer ->
+                answer.errno() != 0
+                    ? CompletableFuture.completedFuture(answer)
+                    : requests.askOwner(entry, RelayMessageType.BDEV_HOLD, hold::write))
+        .thenApply(
+            answer -> {
+              if (isUsed && answer.equals(SlaveRequests.NO_OWNER)) {
+                throw new RpcException(
+                    RpcException.EAGAIN,
+                    "bdev " + entry.name() + " has lost its slave just now; try again");
+              }
+              if (answer.errno() != 0) {
+                throw new RpcException(
+                    answer.errno() == Errno.ETIME ? RpcException.ETIMEDOUT : -answer.errno(),
+                    "bdev " + entry.name() + " cannot be held: " + answer.text());
+              }
+              return null;
             });
   }
 
@@ -102,7 +134,7 @@ final class Holds {
   private void apply(final BdevEntry entry, final BdevMigration migration) {
     entry.spec(entry.spec().withMigration(migration));
     entry.hold(migration.hold(), 0);
-    bdevs.tellHold(entry);
+    requests.tellAll(entry, RelayMessageType.BDEV_HOLD, entry.hold()::write);
   }
 
   void release(final BdevEntry entry, final long id) {
@@ -113,8 +145,14 @@ final class Holds {
     end(entry, id);
   }
 
+  /**
+   * Takes a step of a migration.
+   *
+   * @param holdId the hold that must not have ended; 0 for none
+   * @param isUsed whether guests or secondaries may use the bdev
+   */
   CompletableFuture<Void> migrate(
-      final BdevEntry entry, final BdevMigration to, final long holdId) {
+      final BdevEntry entry, final BdevMigration to, final long holdId, final boolean isUsed) {
     final BdevMigration from = entry.spec().migration();
     if (to.state() == State.NONE) {
       LOG.warn("bdev {}{}, and is anybody's from now on", entry.name(), describe(from));
@@ -137,8 +175,7 @@ final class Holds {
     final BdevHold hold = to.hold();
     entry.hold(hold, 0);
     LOG.info("bdev {}{}", entry.name(), describe(to));
-    return bdevs
-        .hold(entry, hold)
+    return tellAndWait(entry, hold, isUsed)
         .handle(
             (done, failure) -> {
               if (failure != null) {

@@ -42,8 +42,11 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
   private final RecentEvents history;
   private final Slaves slaves;
   private final Seats seats;
+  private final SlaveRequests requests;
+  private final DirtyTracking tracking;
   private final Bdevs bdevs;
   private final Holds holds;
+  private final Throttles throttles;
   private final Sharing sharing;
   private final Relay relay;
   private final Controllers controllers;
@@ -82,8 +85,12 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
     this.history = new RecentEvents(history);
     slaves = new Slaves(config, loop, counters, this);
     seats = new Seats(config, loop, counters, slaves, this);
-    bdevs = new Bdevs(config, loop, counters, fileThread, slaves, seats);
-    holds = new Holds(bdevs, loop);
+    requests = new SlaveRequests(config.answerNsMax(), loop, slaves, seats);
+    final BdevFiles files = new BdevFiles(config.segments());
+    tracking = new DirtyTracking(config.segments(), loop, fileThread, files, requests);
+    bdevs = new Bdevs(loop, counters, fileThread, seats, files, requests, tracking);
+    holds = new Holds(requests, loop);
+    throttles = new Throttles(requests, loop);
     sharing = new Sharing(slaves, seats, bdevs, counters);
     relay = new Relay(loop, config.segments(), counters, sharing);
     sharing.relay(relay);
@@ -216,8 +223,16 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
     return bdevs;
   }
 
+  DirtyTracking tracking() {
+    return tracking;
+  }
+
   Holds holds() {
     return holds;
+  }
+
+  Throttles throttles() {
+    return throttles;
   }
 
   Controllers controllers() {
@@ -406,7 +421,9 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
       final int errno,
       final String text,
       final long blockCount) {
-    bdevs.onResult(slave, bdevId, sequence, errno, text, blockCount);
+    if (!requests.onResult(slave, sequence, errno, text, blockCount)) {
+      bdevs.onNews(slave, bdevId, errno, text);
+    }
     touch();
   }
 
@@ -441,7 +458,7 @@ public final class Supervisor implements Slaves.Events, Seats.Actions {
   public void onDead(final Slave slave, final SlaveState before) {
     record("slave_ended", slave, slave.intendedSeat(), "state before: " + before);
     sharing.onDead(slave);
-    bdevs.onDead(slave);
+    requests.onDead(slave);
     devices.shares().onDead(slave);
     namespaceNews.onDead(slave);
     upgrade.onDead(slave);

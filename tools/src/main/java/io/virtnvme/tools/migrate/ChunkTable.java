@@ -1,6 +1,7 @@
 package io.virtnvme.tools.migrate;
 
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.zip.CRC32;
 import java.util.zip.CRC32C;
 
@@ -19,6 +20,10 @@ final class ChunkTable {
 
   private final long lengthBytes;
   private final long[] sums;
+
+  /** Chunks of which nobody knows what they are. */
+  private final BitSet unknown = new BitSet();
+
   private final CRC32C upper = new CRC32C();
   private final CRC32 lower = new CRC32();
   private final long zeroSum;
@@ -62,6 +67,17 @@ final class ChunkTable {
 
   void sum(final int chunk, final long newSum) {
     sums[chunk] = newSum;
+    unknown.clear(chunk);
+  }
+
+  /** From now on nothing is known of any chunk until its checksum is set. */
+  void forget() {
+    unknown.set(0, sums.length);
+  }
+
+  /** Whether a chunk is known to have a checksum. */
+  boolean is(final int chunk, final long sum) {
+    return sums[chunk] == sum && !unknown.get(chunk);
   }
 
   /** The checksum of a chunk that is zeroes. */

@@ -9,6 +9,7 @@ import io.virtnvme.ipc.segment.SegmentDirectory;
 import io.virtnvme.master.rpc.BdevMigration;
 import io.virtnvme.master.rpc.BdevMigration.State;
 import io.virtnvme.master.rpc.DirtySpecs;
+import io.virtnvme.master.rpc.LimitSpecs;
 import io.virtnvme.master.rpc.MigrationSpecs;
 import io.virtnvme.master.rpc.RpcClient;
 import io.virtnvme.master.rpc.RpcException;
@@ -108,6 +109,11 @@ final class DiskControl {
     }
   }
 
+  /** Where a helper keeps what the next one may use, until the disk is gone. */
+  Path indexFile(final UUID uuid) {
+    return directory.path().resolve("migrate").resolve(uuid + ".index");
+  }
+
   /** Has changes marked; takes over the marks of a process that was killed. */
   DirtySegment track() throws IOException {
     final ObjectNode params = parameters().put("grain_kib", ChunkTable.CHUNK_BYTES >> 10);
@@ -151,18 +157,41 @@ final class DiskControl {
     }
   }
 
+  /**
+   * Limits writes for a moment.
+   *
+   * @param mibPerSecond 0 for no limit
+   * @return whether the master has heard it
+   */
+  boolean throttle(final long mibPerSecond, final int limitMs) {
+    try {
+      call(
+          LimitSpecs.THROTTLE,
+          parameters().put("w_mbytes_per_sec", mibPerSecond).put("limit_ms", limitMs));
+      return true;
+    } catch (final RpcException | IOException e) {
+      // Killed, perhaps: the next one has no throttle, and will hear of it.
+      return false;
+    }
+  }
+
   /** Has everybody wait who may change the disk; number of the hold. Not asked twice. */
   long hold(final int limitMs) throws IOException {
     return call(MigrationSpecs.HOLD, parameters().put("limit_ms", limitMs)).path("hold").asLong();
   }
 
-  /** Ends it; it would end by itself, too. */
-  void release(final long hold) {
+  /**
+   * Ends it; it would end by itself, too.
+   *
+   * @return whether it is certain that nothing has changed since it began
+   */
+  boolean release(final long hold) {
     try {
       call(MigrationSpecs.RELEASE, parameters().put("hold", hold));
+      return true;
     } catch (final RpcException | IOException e) {
       // Ended, or it will.
-      return;
+      return false;
     }
   }
 

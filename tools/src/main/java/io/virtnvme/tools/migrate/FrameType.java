@@ -27,7 +27,12 @@ enum FrameType {
   /** To the destination: the source has let go for good. */
   COMMIT(12, 0, 0),
   /** To the source, answers COMMIT: the destination serves it. */
-  COMMITTED(13, 0, 0);
+  COMMITTED(13, 0, 0),
+  /**
+   * To the destination, since minor version 1: chunk (u64), checksum (u64), another chunk (u64)
+   * that it is equal to.
+   */
+  REFERENCE(14, 24, 24);
 
   /** The longest payload of any frame. */
   static final int PAYLOAD_MAX = 16 + ChunkTable.CHUNK_BYTES;

@@ -29,7 +29,10 @@ record Hello(
     UUID uuid,
     String name) {
   static final int MAJOR = 1;
-  static final int MINOR = 0;
+
+  /** 1: there are references. */
+  static final int MINOR = 1;
+
   static final int LENGTH_MIN = 40;
   static final int LENGTH_MAX = LENGTH_MIN + 200;
 

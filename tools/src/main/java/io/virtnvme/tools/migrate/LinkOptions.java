@@ -11,6 +11,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.GeneralSecurityException;
 import java.security.KeyStore;
+import java.util.Objects;
+import java.util.stream.Stream;
 import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLParameters;
@@ -28,6 +30,12 @@ import picocli.CommandLine.ParameterException;
 public final class LinkOptions {
   private static final String PROTOCOL = "TLSv1.3";
   private static final int CONNECT_MS = 10_000;
+
+  /** Files of either kind that TLS takes. */
+  private static final int ALL = 3;
+
+  /** In memory only, where the store of a PEM key wants one. */
+  private static final char[] NO_SECRET = {'-'};
 
   @Option(
       names = "--tls-keystore",
@@ -49,6 +57,24 @@ public final class LinkOptions {
   private Path passwordFile;
 
   @Option(
+      names = "--cert",
+      paramLabel = "FILE",
+      description = "PEM file with this end's certificate, then those that signed it.")
+  private Path certificate;
+
+  @Option(
+      names = "--key",
+      paramLabel = "FILE",
+      description = "PEM file with its key (PKCS #8, not encrypted).")
+  private Path key;
+
+  @Option(
+      names = "--ca",
+      paramLabel = "FILE",
+      description = "PEM file with the certificates that the other end may show or be signed by.")
+  private Path authorities;
+
+  @Option(
       names = "--insecure",
       description = "Plain TCP: whoever is on the way reads the disk, or makes another one of it.")
   private boolean insecure;
@@ -57,12 +83,32 @@ public final class LinkOptions {
 
   /** Refuses what is neither the one nor the other. */
   void check(final CommandSpec spec) {
-    final boolean tls = keyStore != null && trustStore != null && passwordFile != null;
-    final boolean some = keyStore != null || trustStore != null || passwordFile != null;
-    if (insecure ? some : !tls) {
+    final long storeCount = count(keyStore, trustStore, passwordFile);
+    final long pemCount = count(certificate, key, authorities);
+    final boolean isWhole = storeCount + pemCount == ALL && (storeCount == ALL || pemCount == ALL);
+    if (insecure ? storeCount + pemCount > 0 : !isWhole) {
       throw new ParameterException(
           spec.commandLine(),
-          "give --tls-keystore, --tls-truststore and --tls-password-file, or --insecure alone");
+          "give --tls-keystore, --tls-truststore and --tls-password-file, or --cert, --key and"
+              + " --ca, or --insecure alone");
+    }
+  }
+
+  private static long count(final Path... files) {
+    return Stream.of(files).filter(Objects::nonNull).count();
+  }
+
+  /**
+   * Refuses TLS where there is none, and a network without it unless the operator says so.
+   *
+   * @param isLocal no network is between the ends
+   */
+  void checkPlain(final CommandSpec spec, final boolean isLocal) {
+    final long fileCount = count(keyStore, trustStore, passwordFile, certificate, key, authorities);
+    if (fileCount > 0 || !(insecure || isLocal)) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--to: there goes no TLS: no files for it, and --insecure for nbd://");
     }
   }
 
@@ -136,14 +182,18 @@ public final class LinkOptions {
 
   private SSLContext context() throws IOException {
     try {
+      final boolean isPem = certificate != null;
       final char[] password =
-          Files.readAllLines(passwordFile).stream().findFirst().orElse("").toCharArray();
+          isPem
+              ? NO_SECRET
+              : Files.readAllLines(passwordFile).stream().findFirst().orElse("").toCharArray();
       final KeyManagerFactory keys =
           KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
-      keys.init(load(keyStore, password), password);
+      keys.init(
+          isPem ? PemFiles.key(certificate, key, password) : load(keyStore, password), password);
       final TrustManagerFactory trust =
           TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
-      trust.init(load(trustStore, password));
+      trust.init(isPem ? PemFiles.trusted(authorities) : load(trustStore, password));
       final SSLContext context = SSLContext.getInstance("TLS");
       context.init(keys.getKeyManagers(), trust.getTrustManagers(), null);
       return context;

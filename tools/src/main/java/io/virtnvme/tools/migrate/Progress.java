@@ -27,6 +27,7 @@ final class Progress {
   private long sentBytes;
   private long zeroBytes;
   private long skippedBytes;
+  private long duplicateBytes;
 
   Progress(final Consumer<String> lines) {
     this.lines = lines;
@@ -57,6 +58,11 @@ final class Progress {
   /** The destination has this much already. */
   void onSkipped(final long bytes) {
     skippedBytes += bytes;
+  }
+
+  /** The destination copies this much by itself. */
+  void onDuplicate(final long bytes) {
+    duplicateBytes += bytes;
   }
 
   /** This much of the pass is done. */
@@ -100,6 +106,11 @@ final class Progress {
     return (long) (bytes / rate * 1e9);
   }
 
+  /** What the last pass that told has sent in a second. */
+  long bytesPerSecond() {
+    return (long) rate;
+  }
+
   int passCount() {
     return passCount;
   }
@@ -114,6 +125,10 @@ final class Progress {
 
   long skippedBytes() {
     return skippedBytes;
+  }
+
+  long duplicateBytes() {
+    return duplicateBytes;
   }
 
   long elapsedNs() {

@@ -30,6 +30,7 @@ final class Receiver {
   private final String peer;
   private Hello hello;
   private ChunkTable table;
+  private final byte[] copied = new byte[ChunkTable.CHUNK_BYTES];
 
   /** Written since everything was read again; with verify only. */
   private final BitSet unread = new BitSet();
@@ -125,6 +126,7 @@ final class Receiver {
       switch (type) {
         case CHUNK -> onChunk(wire.content());
         case ZERO -> onZero(wire.content());
+        case REFERENCE -> onReference(wire.content());
         case PASS_END -> {
           final int pass = wire.content().getInt();
           writer.drain();
@@ -214,6 +216,24 @@ final class Receiver {
     }
     changing();
     writer.write(table.offset(chunk), content.array(), at, length);
+    table.sum(chunk, sum);
+    onWritten(chunk, chunk + 1);
+  }
+
+  private void onReference(final ByteBuffer content) throws IOException {
+    final int chunk = index(content.getLong());
+    final long sum = content.getLong();
+    final int twin = index(content.getLong());
+    final int length = table.length(chunk);
+    if (table.length(twin) != length || table.sum(twin) != sum) {
+      throw new ProtocolException("chunk " + chunk + " is not what chunk " + twin + " is here");
+    }
+    changing();
+    writer.read(table.offset(twin), copied, length);
+    if (table.compute(copied, 0, length) != sum) {
+      throw new ProtocolException("chunk " + twin + " cannot be read as it was written");
+    }
+    writer.write(table.offset(chunk), copied, 0, length);
     table.sum(chunk, sum);
     onWritten(chunk, chunk + 1);
   }

@@ -9,13 +9,15 @@ import io.virtnvme.master.rpc.RpcException;
 import io.virtnvme.tools.CommandFailedException;
 import io.virtnvme.tools.VolumeReader;
 import java.io.IOException;
-import java.nio.ByteBuffer;
+import java.nio.file.Files;
 import java.util.BitSet;
+import java.util.OptionalLong;
 import java.util.concurrent.TimeUnit;
 
 /**
  * A migration as the source has it: passes over what changed, until so little is left that its
- * guests can wait for the rest; then the disk changes hands. One thread, but for {@link #cancel}.
+ * guests can wait for the rest; then the disk changes hands, or its copy is complete. One thread,
+ * but for {@link #cancel}.
  *
  * <p>An attempt that ends before the disk was given away leaves the source as it was. One that ends
  * later is completed by the next: it finds on record where the disk stands, and takes all the same
@@ -32,33 +34,43 @@ final class Source {
   /** What is still dirty after a pass must be this part of what was, or the pass did not help. */
   private static final double HELPFUL = 0.9;
 
-  private final Wire wire;
+  private final Destination destination;
   private final DiskControl control;
   private final SourceSettings settings;
   private final Progress progress;
   private final Pace pace;
+  private final Throttle throttle;
   private final BitSet resent = new BitSet();
   private volatile boolean cancelled;
   private DiskControl.Disk disk;
   private ChunkTable table;
   private VolumeReader reader;
   private DirtySegment dirty;
+
+  /** Null when nobody asked for it. */
+  private Duplicates duplicates;
+
   private boolean isMoved;
+
+  /** Guests wait just now. */
+  private boolean isHeld;
+
   private long blackoutNs = -1;
   private int mismatchCount;
   private int zeroFirst;
   private int zeroCount;
 
   Source(
-      final Wire wire,
+      final Destination destination,
       final DiskControl control,
       final SourceSettings settings,
       final Progress progress) {
-    this.wire = wire;
+    this.destination = destination;
     this.control = control;
     this.settings = settings;
     this.progress = progress;
     this.pace = new Pace(settings.bytesPerSecond());
+    this.throttle = new Throttle(control, progress);
   }
 
   /** Ends the attempt, unless the disk is changing hands already. Any thread. */
@@ -91,7 +103,7 @@ final class Source {
     disk = control.disk();
     checkState();
     table = new ChunkTable(disk.lengthBytes());
-    if (!greet()) {
+    if (!destination.greet(disk, isMoved)) {
       progress.say("the destination has it already");
       return;
     }
@@ -99,17 +111,18 @@ final class Source {
     try (QpairClient client =
         QpairClient.attach(
             control.openEndpoint(endpoint, true),
-            READ_DEPTH + 1,
-            (long) READ_DEPTH * READ_BYTES,
+            READ_DEPTH + 2,
+            (long) READ_DEPTH * READ_BYTES + ChunkTable.CHUNK_BYTES,
             false)) {
       reader = new VolumeReader(client, READ_DEPTH, READ_BYTES, READ_TIMEOUT_NS);
-      receiveSums(false);
+      destination.readSums(table, this::onSum);
       if (isMoved) {
         copyAll();
         handOver();
       } else {
         copyWhileItChanges();
       }
+      deleteIndex();
     } finally {
       control.closeEndpoint(endpoint);
     }
@@ -138,61 +151,19 @@ final class Source {
     }
   }
 
-  /** False when the destination has the disk already. */
-  private boolean greet() throws IOException {
-    new Hello(
-            Hello.MAJOR,
-            Hello.MINOR,
-            disk.blockBytes(),
-            ChunkTable.CHUNK_BYTES,
-            isMoved,
-            settings.verify(),
-            disk.lengthBytes(),
-            disk.uuid(),
-            control.name())
-        .put(wire.payload());
-    wire.send(FrameType.HELLO);
-    wire.flush();
-    wire.expect(FrameType.WELCOME);
-    final int major = wire.content().getShort();
-    if (major != Hello.MAJOR) {
-      throw new ProtocolException(
-          "the destination speaks version " + major + ", this end " + Hello.MAJOR);
-    }
-    wire.content().getShort();
-    final boolean isThere = wire.content().get() != 0;
-    if (isThere && !isMoved) {
-      throw new ProtocolException("the destination has a disk that was never given to it");
-    }
-    return !isThere;
+  private void onSum(final int chunk, final long sum) {
+    checkCancelled();
+    throttle.renew();
+    table.sum(chunk, sum);
   }
 
-  /**
-   * Takes what the destination has.
-   *
-   * @param sent all of it should be what was sent: what is not goes again
-   */
-  private void receiveSums(final boolean sent) throws IOException {
-    int next = 0;
-    while (next < table.count()) {
-      checkCancelled();
-      wire.expect(FrameType.SUMS);
-      final ByteBuffer content = wire.content();
-      final long first = content.getLong();
-      final int count = content.remaining() / Long.BYTES;
-      if (first != next || count > table.count() - next || content.remaining() % Long.BYTES != 0) {
-        throw new ProtocolException(
-            "checksums of " + count + " chunks from " + first + ", not from " + next);
-      }
-      for (; content.hasRemaining(); next++) {
-        final long sum = content.getLong();
-        if (sent && sum != table.sum(next)) {
-          mismatchCount++;
-          resent.set(next);
-        }
-        table.sum(next, sum);
-      }
+  /** What should be as it was sent, and is not, goes again. */
+  private void onVerifiedSum(final int chunk, final long sum) {
+    if (!table.is(chunk, sum)) {
+      mismatchCount++;
+      resent.set(chunk);
     }
+    onSum(chunk, sum);
   }
 
   private void checkCancelled() {
@@ -203,7 +174,9 @@ final class Source {
 
   private void copyWhileItChanges() throws IOException {
     dirty = control.track();
-    try {
+    // Behind the marks, which one helper has.
+    try (ChunkIndex index = openIndex()) {
+      duplicates = index == null ? null : new Duplicates(index, table, reader::readAside);
       forgetMarks();
       copyAll();
       boolean verified = !settings.verify();
@@ -218,7 +191,7 @@ final class Source {
             verified = true;
             continue;
           }
-          if (handOver()) {
+          if (finish()) {
             return;
           }
           attempts++;
@@ -230,17 +203,39 @@ final class Source {
               control.name()
                   + " changes as fast as it is sent, "
                   + (left >> 20)
-                  + " MiB are left: limit its guests with bdev_set_qos_limit, or give more with"
+                  + " MiB are left: slow its guests down with --throttle, or give more with"
                   + " --bandwidth or --max-blackout");
         }
         progress.beginPass(left);
         copyDirty();
         endPass();
-        idlePasses = leftBytes() > left * HELPFUL ? idlePasses + 1 : 0;
+        if (leftBytes() <= left * HELPFUL) {
+          idlePasses = 0;
+        } else if (settings.throttle() && !throttle.isTightest()) {
+          throttle.tighten();
+        } else {
+          idlePasses++;
+        }
       }
     } finally {
+      throttle.end();
       dirty.close();
       control.untrack();
+    }
+  }
+
+  private ChunkIndex openIndex() throws IOException {
+    return settings.findDuplicates() && destination.canRefer()
+        ? ChunkIndex.open(control.indexFile(disk.uuid()), table, progress::say)
+        : null;
+  }
+
+  /** Nobody needs it any more. */
+  private void deleteIndex() {
+    try {
+      Files.deleteIfExists(control.indexFile(disk.uuid()));
+    } catch (final IOException e) {
+      progress.say("cannot remove " + control.indexFile(disk.uuid()) + ": " + e.getMessage());
     }
   }
 
@@ -299,11 +294,12 @@ final class Source {
     if (!isMoved) {
       checkCancelled();
     }
-    wire.expectNothing();
+    throttle.renew();
+    destination.expectNothing();
     final int length = table.length(chunk);
     final boolean isZero = ChunkTable.isZero(bytes, at, length);
     final long sum = isZero ? table.zeroSum(chunk) : table.compute(bytes, at, length);
-    if (sum == table.sum(chunk)) {
+    if (table.is(chunk, sum)) {
       progress.onSkipped(length);
     } else if (isZero) {
       if (zeroCount > 0 && zeroFirst + zeroCount != chunk) {
@@ -313,87 +309,134 @@ final class Source {
       zeroCount++;
       progress.onZero(length);
     } else {
-      wire.payload().putLong(chunk).putLong(sum).put(bytes, at, length);
-      progress.onSent(length);
-      pace.sent(wire.send(FrameType.CHUNK));
+      send(chunk, sum, bytes, at);
     }
     table.sum(chunk, sum);
     progress.onDone(length);
   }
 
+  private void send(final int chunk, final long sum, final byte[] bytes, final int at)
+      throws IOException {
+    // Nothing is looked up while guests wait: to read a chunk may take longer than to send it.
+    final int twin =
+        duplicates == null || isHeld ? ChunkIndex.NONE : duplicates.find(chunk, sum, bytes, at);
+    if (twin == ChunkIndex.NONE) {
+      progress.onSent(table.length(chunk));
+      pace.sent(destination.write(table, chunk, sum, bytes, at));
+    } else {
+      progress.onDuplicate(table.length(chunk));
+      pace.sent(destination.refer(chunk, sum, twin));
+    }
+    if (duplicates != null && !isHeld) {
+      duplicates.onSent(chunk, sum);
+    }
+  }
+
   private void sendZeroes() throws IOException {
     if (zeroCount > 0) {
-      wire.payload().putLong(zeroFirst).putInt(zeroCount);
+      final int count = zeroCount;
       zeroCount = 0;
-      wire.send(FrameType.ZERO);
+      destination.zero(table, zeroFirst, count);
     }
   }
 
   private void endPass() throws IOException {
     sendZeroes();
-    wire.payload().putInt(progress.passCount());
-    wire.send(FrameType.PASS_END);
-    wire.flush();
-    wire.expect(FrameType.PASS_DONE);
-    if (wire.content().getInt() != progress.passCount()) {
-      throw new ProtocolException("another pass is done than was sent");
-    }
+    destination.endPass(progress.passCount());
     progress.endPass();
   }
 
   private void verify() throws IOException {
     progress.say("the destination reads everything again");
-    wire.sendEmpty(FrameType.VERIFY);
-    receiveSums(true);
+    destination.verify(table, this::onVerifiedSum);
     progress.say("chunks that differ: " + mismatchCount);
   }
 
-  /** The disk changes hands; false when it did not, and goes on changing. */
+  /** What all passes were for; false when the disk goes on changing. */
+  private boolean finish() throws IOException {
+    final boolean isDone = settings.handOver() ? handOver() : complete();
+    if (!isDone) {
+      progress.say("the rest did not get through in time: another pass");
+    }
+    return isDone;
+  }
+
+  /** The disk changes hands. */
   private boolean handOver() throws IOException {
     final long beginNs = System.nanoTime();
     final boolean wasMoved = isMoved;
     if (wasMoved) {
-      prepare();
+      destination.prepare(table);
     } else if (!giveAway()) {
-      progress.say("the rest did not get through in time: another pass");
       return false;
     }
-    wire.sendEmpty(FrameType.COMMIT);
-    wire.expect(FrameType.COMMITTED);
+    destination.commit();
     blackoutNs = wasMoved ? -1 : System.nanoTime() - beginNs;
     return true;
   }
 
   /** Whether nothing changed from the last pass to the moment when the disk was given away. */
   private boolean giveAway() throws IOException {
-    checkCancelled();
-    final long hold;
-    try {
-      hold = control.hold(settings.maxBlackoutMs());
-    } catch (final RpcException e) {
-      if (e.code() == RpcException.ETIMEDOUT || e.code() == RpcException.EAGAIN) {
-        return false;
-      }
-      throw e;
+    final OptionalLong hold = hold();
+    if (hold.isEmpty()) {
+      return false;
     }
     try {
-      progress.beginPass(leftBytes());
-      copyDirty();
-      sendZeroes();
-      prepare();
-      isMoved = control.moveAway(new BdevMigration(State.MOVED, disk.uuid(), settings.to()), hold);
+      sendRest();
+      destination.prepare(table);
+      isMoved =
+          control.moveAway(
+              new BdevMigration(State.MOVED, disk.uuid(), settings.to()), hold.getAsLong());
     } finally {
       if (!isMoved) {
-        control.release(hold);
+        control.release(hold.getAsLong());
       }
     }
     return isMoved;
   }
 
-  private void prepare() throws IOException {
-    wire.payload().putLong(table.digest());
-    wire.send(FrameType.PREPARE);
-    wire.flush();
-    wire.expect(FrameType.PREPARED);
+  /** The destination gets the rest of what the disk was at one moment; guests go on. */
+  private boolean complete() throws IOException {
+    final long beginNs = System.nanoTime();
+    final OptionalLong hold = hold();
+    if (hold.isEmpty()) {
+      return false;
+    }
+    boolean isOneMoment;
+    try {
+      sendRest();
+    } finally {
+      // Everything was read: what becomes of it at the destination, nobody has to wait for.
+      isOneMoment = control.release(hold.getAsLong());
+    }
+    blackoutNs = System.nanoTime() - beginNs;
+    if (isOneMoment) {
+      destination.prepare(table);
+    }
+    return isOneMoment;
+  }
+
+  /** Has everybody wait who may change the disk; nothing when that takes too long. */
+  private OptionalLong hold() throws IOException {
+    checkCancelled();
+    try {
+      return OptionalLong.of(control.hold(settings.maxBlackoutMs()));
+    } catch (final RpcException e) {
+      if (e.code() == RpcException.ETIMEDOUT || e.code() == RpcException.EAGAIN) {
+        return OptionalLong.empty();
+      }
+      throw e;
+    }
+  }
+
+  private void sendRest() throws IOException {
+    isHeld = true;
+    try {
+      progress.beginPass(leftBytes());
+      copyDirty();
+      sendZeroes();
+    } finally {
+      isHeld = false;
+    }
   }
 }

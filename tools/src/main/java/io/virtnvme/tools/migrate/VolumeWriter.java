@@ -41,6 +41,18 @@ final class VolumeWriter {
     submit(QpairRequest.WRITE, slot, offset, length, buffer);
   }
 
+  /** Reads what was written before. */
+  void read(final long offset, final byte[] bytes, final int length) throws IOException {
+    final int slot = freeSlot(offset, offset + length);
+    final long buffer = (long) slot * ChunkTable.CHUNK_BYTES;
+    submit(QpairRequest.READ, slot, offset, length, buffer);
+    while (begins[slot] >= 0) {
+      take();
+    }
+    check();
+    Mem.copyOut(client.poolAddress() + buffer, bytes, 0, length);
+  }
+
   void zero(final long offset, final long length) throws IOException {
     for (long done = 0; done < length; done += ZEROES_MAX) {
       final long from = offset + done;
@@ -108,7 +120,7 @@ final class VolumeWriter {
 
   private void check() throws IOException {
     if (firstErrno != 0) {
-      throw new IOException("the disk cannot be written: " + Errno.text(firstErrno));
+      throw new IOException("the disk cannot be used: " + Errno.text(firstErrno));
     }
   }
 }

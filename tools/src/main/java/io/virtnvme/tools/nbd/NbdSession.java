@@ -16,46 +16,11 @@ final class NbdSession {
   /** Bytes of one read, at most: what clients may count on. */
   static final int READ_BYTES_MAX = 32 << 20;
 
-  static final long INIT_MAGIC = 0x4E42444D41474943L;
-  static final long OPTION_MAGIC = 0x49484156454F5054L;
-  static final long OPTION_REPLY_MAGIC = 0x0003E889045565A9L;
-  static final int REQUEST_MAGIC = 0x25609513;
-  static final int REPLY_MAGIC = 0x67446698;
-
-  static final int FLAG_FIXED_NEWSTYLE = 1;
-  static final int FLAG_NO_ZEROES = 1 << 1;
-
-  static final int OPTION_EXPORT_NAME = 1;
-  static final int OPTION_ABORT = 2;
-  static final int OPTION_LIST = 3;
-  static final int OPTION_INFO = 6;
-  static final int OPTION_GO = 7;
-
-  static final int REPLY_ACK = 1;
-  static final int REPLY_SERVER = 2;
-  static final int REPLY_INFO = 3;
-  static final int REPLY_UNSUPPORTED = 0x80000001;
-  static final int REPLY_INVALID = 0x80000003;
-  static final int REPLY_UNKNOWN = 0x80000006;
-
-  static final int INFO_EXPORT = 0;
-  static final int INFO_BLOCK_SIZE = 3;
-
-  private static final int FLAG_HAS_FLAGS = 1;
-  private static final int FLAG_READ_ONLY = 1 << 1;
-  private static final int FLAG_SEND_FLUSH = 1 << 2;
-  private static final int FLAG_CAN_MULTI_CONN = 1 << 8;
   static final int TRANSMISSION_FLAGS =
-      FLAG_HAS_FLAGS | FLAG_READ_ONLY | FLAG_SEND_FLUSH | FLAG_CAN_MULTI_CONN;
-
-  static final int COMMAND_READ = 0;
-  static final int COMMAND_WRITE = 1;
-  static final int COMMAND_DISCONNECT = 2;
-  static final int COMMAND_FLUSH = 3;
-
-  static final int EPERM = 1;
-  static final int EIO = 5;
-  static final int EINVAL = 22;
+      NbdProtocol.FLAG_HAS_FLAGS
+          | NbdProtocol.FLAG_READ_ONLY
+          | NbdProtocol.FLAG_SEND_FLUSH
+          | NbdProtocol.FLAG_CAN_MULTI_CONN;
 
   private static final int OPTION_BYTES_MAX = 8192;
   private static final int OLD_ZEROES = 124;
@@ -81,40 +46,40 @@ final class NbdSession {
   }
 
   private boolean negotiate() throws IOException {
-    out.writeLong(INIT_MAGIC);
-    out.writeLong(OPTION_MAGIC);
-    out.writeShort(FLAG_FIXED_NEWSTYLE | FLAG_NO_ZEROES);
+    out.writeLong(NbdProtocol.INIT_MAGIC);
+    out.writeLong(NbdProtocol.OPTION_MAGIC);
+    out.writeShort(NbdProtocol.FLAG_FIXED_NEWSTYLE | NbdProtocol.FLAG_NO_ZEROES);
     out.flush();
     final int clientFlags = in.readInt();
-    if ((clientFlags & ~(FLAG_FIXED_NEWSTYLE | FLAG_NO_ZEROES)) != 0) {
+    if ((clientFlags & ~(NbdProtocol.FLAG_FIXED_NEWSTYLE | NbdProtocol.FLAG_NO_ZEROES)) != 0) {
       throw new IOException("unknown client flags: 0x" + Integer.toHexString(clientFlags));
     }
-    zeroesWanted = (clientFlags & FLAG_NO_ZEROES) == 0;
+    zeroesWanted = (clientFlags & NbdProtocol.FLAG_NO_ZEROES) == 0;
     while (true) {
       final long magic = in.readLong();
       final int option = in.readInt();
       final int length = in.readInt();
-      if (magic != OPTION_MAGIC || length < 0 || length > OPTION_BYTES_MAX) {
+      if (magic != NbdProtocol.OPTION_MAGIC || length < 0 || length > OPTION_BYTES_MAX) {
         throw new IOException(
             "no option: magic=0x" + Long.toHexString(magic) + " length=" + length);
       }
       final byte[] data = new byte[length];
       in.readFully(data);
       switch (option) {
-        case OPTION_EXPORT_NAME -> {
+        case NbdProtocol.OPTION_EXPORT_NAME -> {
           return startByName(data);
         }
-        case OPTION_ABORT -> {
-          reply(option, REPLY_ACK, NOTHING);
+        case NbdProtocol.OPTION_ABORT -> {
+          reply(option, NbdProtocol.REPLY_ACK, NOTHING);
           return false;
         }
-        case OPTION_LIST -> list(data);
-        case OPTION_INFO, OPTION_GO -> {
-          if (describe(option, data) && option == OPTION_GO) {
+        case NbdProtocol.OPTION_LIST -> list(data);
+        case NbdProtocol.OPTION_INFO, NbdProtocol.OPTION_GO -> {
+          if (describe(option, data) && option == NbdProtocol.OPTION_GO) {
             return true;
           }
         }
-        default -> reply(option, REPLY_UNSUPPORTED, NOTHING);
+        default -> reply(option, NbdProtocol.REPLY_UNSUPPORTED, NOTHING);
       }
     }
   }
@@ -138,17 +103,17 @@ final class NbdSession {
 
   private void list(final byte[] data) throws IOException {
     if (data.length != 0) {
-      reply(OPTION_LIST, REPLY_INVALID, NOTHING);
+      reply(NbdProtocol.OPTION_LIST, NbdProtocol.REPLY_INVALID, NOTHING);
       return;
     }
     final byte[] name = export.name().getBytes(StandardCharsets.UTF_8);
-    out.writeLong(OPTION_REPLY_MAGIC);
-    out.writeInt(OPTION_LIST);
-    out.writeInt(REPLY_SERVER);
+    out.writeLong(NbdProtocol.OPTION_REPLY_MAGIC);
+    out.writeInt(NbdProtocol.OPTION_LIST);
+    out.writeInt(NbdProtocol.REPLY_SERVER);
     out.writeInt(Integer.BYTES + name.length);
     out.writeInt(name.length);
     out.write(name);
-    reply(OPTION_LIST, REPLY_ACK, NOTHING);
+    reply(NbdProtocol.OPTION_LIST, NbdProtocol.REPLY_ACK, NOTHING);
   }
 
   /**
@@ -157,23 +122,23 @@ final class NbdSession {
   private boolean describe(final int option, final byte[] data) throws IOException {
     final int nameLength = data.length < Integer.BYTES ? -1 : intAt(data, 0);
     if (nameLength < 0 || nameLength > data.length - Integer.BYTES - Short.BYTES) {
-      reply(option, REPLY_INVALID, NOTHING);
+      reply(option, NbdProtocol.REPLY_INVALID, NOTHING);
       return false;
     }
     if (!isOurs(new String(data, Integer.BYTES, nameLength, StandardCharsets.UTF_8))) {
-      reply(option, REPLY_UNKNOWN, NOTHING);
+      reply(option, NbdProtocol.REPLY_UNKNOWN, NOTHING);
       return false;
     }
     infoHeader(option, Short.BYTES + Long.BYTES + Short.BYTES);
-    out.writeShort(INFO_EXPORT);
+    out.writeShort(NbdProtocol.INFO_EXPORT);
     out.writeLong(export.lengthBytes());
     out.writeShort(TRANSMISSION_FLAGS);
     infoHeader(option, Short.BYTES + 3 * Integer.BYTES);
-    out.writeShort(INFO_BLOCK_SIZE);
+    out.writeShort(NbdProtocol.INFO_BLOCK_SIZE);
     out.writeInt(1);
     out.writeInt(Math.max(export.blockBytes(), 4096));
     out.writeInt(READ_BYTES_MAX);
-    reply(option, REPLY_ACK, NOTHING);
+    reply(option, NbdProtocol.REPLY_ACK, NOTHING);
     return true;
   }
 
@@ -182,14 +147,14 @@ final class NbdSession {
   }
 
   private void infoHeader(final int option, final int length) throws IOException {
-    out.writeLong(OPTION_REPLY_MAGIC);
+    out.writeLong(NbdProtocol.OPTION_REPLY_MAGIC);
     out.writeInt(option);
-    out.writeInt(REPLY_INFO);
+    out.writeInt(NbdProtocol.REPLY_INFO);
     out.writeInt(length);
   }
 
   private void reply(final int option, final int type, final byte[] data) throws IOException {
-    out.writeLong(OPTION_REPLY_MAGIC);
+    out.writeLong(NbdProtocol.OPTION_REPLY_MAGIC);
     out.writeInt(option);
     out.writeInt(type);
     out.writeInt(data.length);
@@ -205,21 +170,21 @@ final class NbdSession {
       final long handle = in.readLong();
       final long offset = in.readLong();
       final long length = in.readInt() & 0xFFFF_FFFFL;
-      if (magic != REQUEST_MAGIC) {
+      if (magic != NbdProtocol.REQUEST_MAGIC) {
         throw new IOException("no request: magic=0x" + Integer.toHexString(magic));
       }
       switch (command) {
-        case COMMAND_READ -> read(handle, offset, length);
+        case NbdProtocol.COMMAND_READ -> read(handle, offset, length);
         // Nothing is ever written, so all of it is on stable storage.
-        case COMMAND_FLUSH -> simpleReply(0, handle);
-        case COMMAND_DISCONNECT -> {
+        case NbdProtocol.COMMAND_FLUSH -> simpleReply(0, handle);
+        case NbdProtocol.COMMAND_DISCONNECT -> {
           return;
         }
-        case COMMAND_WRITE -> {
+        case NbdProtocol.COMMAND_WRITE -> {
           discard(length);
-          simpleReply(EPERM, handle);
+          simpleReply(NbdProtocol.EPERM, handle);
         }
-        default -> simpleReply(EINVAL, handle);
+        default -> simpleReply(NbdProtocol.EINVAL, handle);
       }
       out.flush();
     }
@@ -242,7 +207,7 @@ final class NbdSession {
   private void read(final long handle, final long offset, final long length) throws IOException {
     final long end = export.lengthBytes();
     if (length == 0 || length > READ_BYTES_MAX || offset < 0 || length > end - offset) {
-      simpleReply(EINVAL, handle);
+      simpleReply(NbdProtocol.EINVAL, handle);
       return;
     }
     final int count = (int) length;
@@ -251,14 +216,14 @@ final class NbdSession {
     }
     final int errno = export.read(offset, count, buffer);
     // The errors of NBD are few; all others mean that the medium cannot be read.
-    simpleReply(errno == 0 ? 0 : EIO, handle);
+    simpleReply(errno == 0 ? 0 : NbdProtocol.EIO, handle);
     if (errno == 0) {
       out.write(buffer, 0, count);
     }
   }
 
   private void simpleReply(final int error, final long handle) throws IOException {
-    out.writeInt(REPLY_MAGIC);
+    out.writeInt(NbdProtocol.REPLY_MAGIC);
     out.writeInt(error);
     out.writeLong(handle);
   }

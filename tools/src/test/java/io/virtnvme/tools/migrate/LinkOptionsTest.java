@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.GeneralSecurityException;
 import java.security.KeyStore;
+import java.util.Base64;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeEach;
@@ -23,6 +24,8 @@ import org.junit.jupiter.api.io.TempDir;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.ParameterException;
 
 /** Both ends show a certificate that the other trusts, or there is no connection. */
 @Timeout(60)
@@ -156,6 +159,93 @@ class LinkOptionsTest {
     assertEquals(FrameType.COMMIT, exchange(plain, "localhost", plain));
     assertThrows(IOException.class, () -> exchange(plain, "localhost", destination));
     assertThrows(IOException.class, () -> exchange(source, "localhost", plain));
+  }
+
+  private void toPem(final String name) throws Exception {
+    final KeyStore keys = KeyStore.getInstance("PKCS12");
+    try (InputStream in = Files.newInputStream(folder.resolve(name))) {
+      keys.load(in, PASSWORD);
+    }
+    Files.writeString(
+        folder.resolve(name + ".crt"), pem("CERTIFICATE", keys.getCertificate("key").getEncoded()));
+    Files.writeString(
+        folder.resolve(name + ".key"),
+        pem("PRIVATE KEY", keys.getKey("key", PASSWORD).getEncoded()));
+  }
+
+  private static String pem(final String label, final byte[] content) {
+    return "made for a test\n-----BEGIN "
+        + label
+        + "-----\n"
+        + Base64.getMimeEncoder(64, new byte[] {'\n'}).encodeToString(content)
+        + "\n-----END "
+        + label
+        + "-----\n";
+  }
+
+  private LinkOptions pem(final String certificate, final String key, final String authorities) {
+    return options(
+        "--cert",
+        folder.resolve(certificate).toString(),
+        "--key",
+        folder.resolve(key).toString(),
+        "--ca",
+        folder.resolve(authorities).toString());
+  }
+
+  @Test
+  void shouldTakePemFilesAsWell() throws Exception {
+    toPem("source");
+    toPem("destination");
+    Files.writeString(
+        folder.resolve("both.crt"),
+        Files.readString(folder.resolve("source.crt"))
+            + Files.readString(folder.resolve("destination.crt")));
+    final LinkOptions source = pem("source.crt", "source.key", "both.crt");
+    final LinkOptions destination = pem("destination.crt", "destination.key", "source.crt");
+    assertEquals(FrameType.COMMIT, exchange(source, "localhost", destination));
+    assertEquals(
+        FrameType.COMMIT, exchange(source, "localhost", tls("destination", "trusts-both")));
+    final LinkOptions misled = pem("source.crt", "source.key", "source.crt");
+    assertThrows(IOException.class, () -> exchange(misled, "localhost", destination));
+    // The key of another certificate.
+    final LinkOptions mixed = pem("destination.crt", "source.key", "source.crt");
+    assertThrows(Exception.class, () -> exchange(source, "localhost", mixed));
+    for (final String bad : new String[] {"source.crt", "password", "nothing"}) {
+      assertThrows(
+          Exception.class, () -> pem("source.crt", bad, "both.crt").listen(anyPort()), bad);
+    }
+    assertThrows(
+        Exception.class, () -> pem("source.crt", "source.key", "password").listen(anyPort()));
+  }
+
+  private static InetSocketAddress anyPort() {
+    return InetSocketAddress.createUnresolved("127.0.0.1", 0);
+  }
+
+  @Test
+  void shouldTakeFilesOfOneKindOrNone() {
+    assertRefused();
+    assertRefused("--cert", "c", "--key", "k");
+    assertRefused("--cert", "c", "--key", "k", "--ca", "a", "--insecure");
+    assertRefused("--cert", "c", "--key", "k", "--tls-truststore", "t");
+    assertRefused("--cert", "c", "--key", "k", "--ca", "a", "--tls-truststore", "t");
+    options("--cert", "c", "--key", "k", "--ca", "a").check(spec());
+    options("--insecure").check(spec());
+    options("--insecure").checkPlain(spec(), false);
+    options().checkPlain(spec(), true);
+    assertThrows(ParameterException.class, () -> options().checkPlain(spec(), false));
+    assertThrows(
+        ParameterException.class,
+        () -> options("--insecure", "--ca", "a").checkPlain(spec(), true));
+  }
+
+  private static void assertRefused(final String... arguments) {
+    assertThrows(ParameterException.class, () -> options(arguments).check(spec()));
+  }
+
+  private static CommandSpec spec() {
+    return new CommandLine(CommandSpec.create()).getCommandSpec();
   }
 
   @Test

@@ -51,7 +51,7 @@ class NbdSessionTest {
   }
 
   private void option(final int option, final byte[] data) throws IOException {
-    client.writeLong(NbdSession.OPTION_MAGIC);
+    client.writeLong(NbdProtocol.OPTION_MAGIC);
     client.writeInt(option);
     client.writeInt(data.length);
     client.write(data);
@@ -68,7 +68,7 @@ class NbdSessionTest {
 
   private void request(final int command, final long handle, final long offset, final int length)
       throws IOException {
-    client.writeInt(NbdSession.REQUEST_MAGIC);
+    client.writeInt(NbdProtocol.REQUEST_MAGIC);
     client.writeShort(0);
     client.writeShort(command);
     client.writeLong(handle);
@@ -88,15 +88,15 @@ class NbdSessionTest {
 
   private static DataInputStream afterGreeting(final byte[] answers) throws IOException {
     final DataInputStream in = new DataInputStream(new ByteArrayInputStream(answers));
-    assertEquals(NbdSession.INIT_MAGIC, in.readLong());
-    assertEquals(NbdSession.OPTION_MAGIC, in.readLong());
+    assertEquals(NbdProtocol.INIT_MAGIC, in.readLong());
+    assertEquals(NbdProtocol.OPTION_MAGIC, in.readLong());
     assertEquals(3, in.readUnsignedShort());
     return in;
   }
 
   private static void assertReply(final DataInputStream in, final int option, final int type)
       throws IOException {
-    assertEquals(NbdSession.OPTION_REPLY_MAGIC, in.readLong());
+    assertEquals(NbdProtocol.OPTION_REPLY_MAGIC, in.readLong());
     assertEquals(option, in.readInt());
     assertEquals(type, in.readInt());
     in.skipBytes(in.readInt());
@@ -104,7 +104,7 @@ class NbdSessionTest {
 
   private static void assertSimple(final DataInputStream in, final long handle, final int error)
       throws IOException {
-    assertEquals(NbdSession.REPLY_MAGIC, in.readInt());
+    assertEquals(NbdProtocol.REPLY_MAGIC, in.readInt());
     assertEquals(error, in.readInt());
     assertEquals(handle, in.readLong());
   }
@@ -114,52 +114,52 @@ class NbdSessionTest {
     new SplittableRandom(3).nextBytes(disk);
     client.writeInt(3);
     option(8, new byte[0]);
-    option(NbdSession.OPTION_LIST, new byte[0]);
-    option(NbdSession.OPTION_LIST, new byte[1]);
-    option(NbdSession.OPTION_GO, named("other"));
-    option(NbdSession.OPTION_INFO, named("disk"));
-    option(NbdSession.OPTION_GO, new byte[3]);
-    option(NbdSession.OPTION_GO, named(""));
-    request(NbdSession.COMMAND_READ, 1, 100, 1000);
-    request(NbdSession.COMMAND_READ, 2, LENGTH - 10, 11);
-    request(NbdSession.COMMAND_READ, 3, -1, 1);
-    request(NbdSession.COMMAND_READ, 4, 0, -1);
-    request(NbdSession.COMMAND_READ, 5, BAD_OFFSET, 512);
-    request(NbdSession.COMMAND_WRITE, 6, 0, 300);
+    option(NbdProtocol.OPTION_LIST, new byte[0]);
+    option(NbdProtocol.OPTION_LIST, new byte[1]);
+    option(NbdProtocol.OPTION_GO, named("other"));
+    option(NbdProtocol.OPTION_INFO, named("disk"));
+    option(NbdProtocol.OPTION_GO, new byte[3]);
+    option(NbdProtocol.OPTION_GO, named(""));
+    request(NbdProtocol.COMMAND_READ, 1, 100, 1000);
+    request(NbdProtocol.COMMAND_READ, 2, LENGTH - 10, 11);
+    request(NbdProtocol.COMMAND_READ, 3, -1, 1);
+    request(NbdProtocol.COMMAND_READ, 4, 0, -1);
+    request(NbdProtocol.COMMAND_READ, 5, BAD_OFFSET, 512);
+    request(NbdProtocol.COMMAND_WRITE, 6, 0, 300);
     client.write(new byte[300]);
-    request(NbdSession.COMMAND_FLUSH, 7, 0, 0);
+    request(NbdProtocol.COMMAND_FLUSH, 7, 0, 0);
     request(99, 8, 0, 0);
-    request(NbdSession.COMMAND_DISCONNECT, 9, 0, 0);
+    request(NbdProtocol.COMMAND_DISCONNECT, 9, 0, 0);
     final DataInputStream in = afterGreeting(serve());
-    assertReply(in, 8, NbdSession.REPLY_UNSUPPORTED);
-    assertReply(in, NbdSession.OPTION_LIST, NbdSession.REPLY_SERVER);
-    assertReply(in, NbdSession.OPTION_LIST, NbdSession.REPLY_ACK);
-    assertReply(in, NbdSession.OPTION_LIST, NbdSession.REPLY_INVALID);
-    assertReply(in, NbdSession.OPTION_GO, NbdSession.REPLY_UNKNOWN);
+    assertReply(in, 8, NbdProtocol.REPLY_UNSUPPORTED);
+    assertReply(in, NbdProtocol.OPTION_LIST, NbdProtocol.REPLY_SERVER);
+    assertReply(in, NbdProtocol.OPTION_LIST, NbdProtocol.REPLY_ACK);
+    assertReply(in, NbdProtocol.OPTION_LIST, NbdProtocol.REPLY_INVALID);
+    assertReply(in, NbdProtocol.OPTION_GO, NbdProtocol.REPLY_UNKNOWN);
     for (final int reply : new int[] {3, 3, 1}) {
-      assertReply(in, NbdSession.OPTION_INFO, reply);
+      assertReply(in, NbdProtocol.OPTION_INFO, reply);
     }
-    assertReply(in, NbdSession.OPTION_GO, NbdSession.REPLY_INVALID);
+    assertReply(in, NbdProtocol.OPTION_GO, NbdProtocol.REPLY_INVALID);
     for (final int reply : new int[] {3, 3, 1}) {
-      assertReply(in, NbdSession.OPTION_GO, reply);
+      assertReply(in, NbdProtocol.OPTION_GO, reply);
     }
     assertSimple(in, 1, 0);
     assertArrayEquals(Arrays.copyOfRange(disk, 100, 1100), in.readNBytes(1000));
-    assertSimple(in, 2, NbdSession.EINVAL);
-    assertSimple(in, 3, NbdSession.EINVAL);
-    assertSimple(in, 4, NbdSession.EINVAL);
-    assertSimple(in, 5, NbdSession.EIO);
-    assertSimple(in, 6, NbdSession.EPERM);
+    assertSimple(in, 2, NbdProtocol.EINVAL);
+    assertSimple(in, 3, NbdProtocol.EINVAL);
+    assertSimple(in, 4, NbdProtocol.EINVAL);
+    assertSimple(in, 5, NbdProtocol.EIO);
+    assertSimple(in, 6, NbdProtocol.EPERM);
     assertSimple(in, 7, 0);
-    assertSimple(in, 8, NbdSession.EINVAL);
+    assertSimple(in, 8, NbdProtocol.EINVAL);
     assertEquals(-1, in.read());
   }
 
   @Test
   void shouldServeClientsThatNameTheExportTheOldWay() throws IOException {
     client.writeInt(1);
-    option(NbdSession.OPTION_EXPORT_NAME, "disk".getBytes(StandardCharsets.UTF_8));
-    request(NbdSession.COMMAND_DISCONNECT, 1, 0, 0);
+    option(NbdProtocol.OPTION_EXPORT_NAME, "disk".getBytes(StandardCharsets.UTF_8));
+    request(NbdProtocol.COMMAND_DISCONNECT, 1, 0, 0);
     final DataInputStream in = afterGreeting(serve());
     assertEquals(LENGTH, in.readLong());
     assertEquals(NbdSession.TRANSMISSION_FLAGS, in.readUnsignedShort());
@@ -177,17 +177,17 @@ class NbdSessionTest {
     assertThrows(IOException.class, this::serve);
     sent.reset();
     client.writeInt(3);
-    client.writeLong(NbdSession.OPTION_MAGIC);
-    client.writeInt(NbdSession.OPTION_GO);
+    client.writeLong(NbdProtocol.OPTION_MAGIC);
+    client.writeInt(NbdProtocol.OPTION_GO);
     client.writeInt(1 << 20);
     assertThrows(IOException.class, this::serve);
     sent.reset();
     client.writeInt(3);
-    option(NbdSession.OPTION_EXPORT_NAME, new byte[] {'x'});
+    option(NbdProtocol.OPTION_EXPORT_NAME, new byte[] {'x'});
     assertThrows(IOException.class, this::serve);
     sent.reset();
     client.writeInt(3);
-    option(NbdSession.OPTION_GO, named("disk"));
+    option(NbdProtocol.OPTION_GO, named("disk"));
     client.write(new byte[28]);
     assertThrows(IOException.class, this::serve);
   }
@@ -200,7 +200,7 @@ class NbdSessionTest {
       sent.reset();
       client.writeInt(3);
       if (random.nextBoolean()) {
-        option(NbdSession.OPTION_GO, named("disk"));
+        option(NbdProtocol.OPTION_GO, named("disk"));
       }
       for (int i = random.nextInt(6); i > 0; i--) {
         if (random.nextBoolean()) {

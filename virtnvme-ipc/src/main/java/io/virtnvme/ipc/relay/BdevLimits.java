@@ -26,6 +26,19 @@ public record BdevLimits(long readWriteIos, long readWriteMib, long readMib, lon
     }
   }
 
+  /** What holds when both do: of each the lower. */
+  public BdevLimits and(final BdevLimits other) {
+    return new BdevLimits(
+        lower(readWriteIos, other.readWriteIos),
+        lower(readWriteMib, other.readWriteMib),
+        lower(readMib, other.readMib),
+        lower(writeMib, other.writeMib));
+  }
+
+  private static long lower(final long one, final long other) {
+    return one == 0 || (other != 0 && other < one) ? other : one;
+  }
+
   /** Appends them to a message. */
   public void write(final RelayWriter writer) {
     writer.putLong(readWriteIos).putLong(readWriteMib).putLong(readMib).putLong(writeMib);

@@ -60,6 +60,7 @@ public final class BdevMethods {
     methods.add(
         DesiredState.RESIZE_METHOD, List.of("name", "num_blocks", "new_size"), this::resize);
     methods.add(LimitSpecs.METHOD, LimitSpecs.PARAMETERS, this::setLimits);
+    methods.add(LimitSpecs.THROTTLE, LimitSpecs.THROTTLE_PARAMETERS, this::throttle);
     methods.add(DirtySpecs.START, DirtySpecs.START_PARAMETERS, this::startTracking);
     methods.add(DirtySpecs.STOP, DirtySpecs.STOP_PARAMETERS, this::stopTracking);
     methods.add(MigrationSpecs.HOLD, MigrationSpecs.HOLD_PARAMETERS, this::hold);
@@ -180,6 +181,14 @@ public final class BdevMethods {
         .thenCompose(
             done -> changes.append(LimitSpecs.METHOD, LimitSpecs.toParams(bdev.name(), limits)))
         .thenApply(recorded -> BooleanNode.getTrue());
+  }
+
+  private CompletionStage<JsonNode> throttle(final RpcParams params) {
+    final String name = require(params.requireString("name")).spec().name();
+    final BdevLimits limits = LimitSpecs.parse(params, BdevLimits.NONE);
+    return controlPlane
+        .throttle(name, limits, LimitSpecs.limitMs(params))
+        .thenApply(done -> BooleanNode.getTrue());
   }
 
   private CompletionStage<JsonNode> startTracking(final RpcParams params) {

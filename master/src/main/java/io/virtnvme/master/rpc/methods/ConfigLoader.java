@@ -7,6 +7,7 @@ import io.virtnvme.master.rpc.ControlPlane;
 import io.virtnvme.master.rpc.ControllerInfo;
 import io.virtnvme.master.rpc.ControllerSpecs;
 import io.virtnvme.master.rpc.LimitSpecs;
+import io.virtnvme.master.rpc.MigrationSpecs;
 import io.virtnvme.master.rpc.NvmeOptionSpecs;
 import io.virtnvme.master.rpc.NvmeSettings;
 import io.virtnvme.master.rpc.NvmeSpecs;
@@ -68,8 +69,7 @@ public final class ConfigLoader {
       LOG.info("{}: a setting of SPDK's insides, skipped", call.where());
       return CompletableFuture.completedFuture(false);
     }
-    final boolean isLimit = call.method().equals(LimitSpecs.METHOD);
-    if (isThere(call) || (isLimit && bdevsBefore.contains(call.objectName()))) {
+    if (isThere(call) || (isOfABdev(call.method()) && bdevsBefore.contains(call.objectName()))) {
       LOG.info("{}: '{}' is there already and stays as it is", call.where(), call.objectName());
       return CompletableFuture.completedFuture(false);
     }
@@ -83,6 +83,11 @@ public final class ConfigLoader {
               final String reason = Failures.cause(failure).getMessage();
               throw new ConfigException(call.where() + " failed: " + reason);
             });
+  }
+
+  /** Calls that change a bdev which another one made. */
+  private static boolean isOfABdev(final String method) {
+    return method.equals(LimitSpecs.METHOD) || method.equals(MigrationSpecs.SET);
   }
 
   private boolean isThere(final ConfigCall call) {

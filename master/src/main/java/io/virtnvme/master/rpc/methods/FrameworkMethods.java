@@ -8,7 +8,6 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.virtnvme.master.registry.ConfigWriter;
 import io.virtnvme.master.rpc.BdevInfo;
 import io.virtnvme.master.rpc.BdevKind;
-import io.virtnvme.master.rpc.BdevMigration;
 import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.ControlPlane;
 import io.virtnvme.master.rpc.ControllerInfo;
@@ -109,6 +108,6 @@ public final class FrameworkMethods {
         spec.limits(),
         // What a client asked for while it runs is no configuration.
         0,
-        BdevMigration.NONE);
+        spec.migration());
   }
 }

@@ -34,6 +34,7 @@ public final class FakeControlPlane implements ControlPlane {
   private final Map<String, ControllerInfo> controllers = new LinkedHashMap<>();
   private final FakeNvme nvme = new FakeNvme();
   private final List<String> served = new ArrayList<>();
+  private final List<String> throttles = new ArrayList<>();
   private final NvmfControl nvmf = new FakeNvmf();
 
   @Override
@@ -100,6 +101,18 @@ public final class FakeControlPlane implements ControlPlane {
   @Override
   public synchronized CompletionStage<Void> setLimits(final String name, final BdevLimits limits) {
     return replace(name, spec -> spec.withLimits(limits));
+  }
+
+  @Override
+  public CompletionStage<Void> throttle(
+      final String name, final BdevLimits limits, final int limitMs) {
+    throttles.add(name + " " + limits.writeMib() + " " + limitMs);
+    return CompletableFuture.completedFuture(null);
+  }
+
+  /** What was asked for: name, MiB written per second, ms. */
+  public List<String> throttles() {
+    return throttles;
   }
 
   @Override

@@ -20,6 +20,7 @@ import io.virtnvme.master.rpc.RpcMethods;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
@@ -283,8 +284,6 @@ final class RpcMethodsTest {
           state, desired.bdevs().get(0).migration().state().name().toLowerCase(Locale.ROOT));
     }
     assertEquals(List.of("m"), controlPlane.served());
-    final String saved = JsonText.line(call("framework_get_config", "{\"name\":\"bdev\"}"));
-    assertFalse(saved.contains("migration"), saved);
     call("virtnvme_bdev_set_migration", "{\"name\":\"m\",\"state\":\"none\"}");
     assertEquals(BdevMigration.NONE, desired.bdevs().get(0).migration());
     assertEquals(
@@ -306,6 +305,58 @@ final class RpcMethodsTest {
           RpcException.INVALID_PARAMS,
           refusal("virtnvme_bdev_hold", "{\"name\":\"m\",\"limit_ms\":" + bad + "}").code());
     }
+  }
+
+  @Test
+  void shouldSaveTheStepsThatLeadADiskToWhereItStands() {
+    call("bdev_malloc_create", "{\"name\":\"m\",\"num_blocks\":8,\"block_size\":512}");
+    assertEquals(List.of(), savedStates());
+    final Map<String, List<String>> steps =
+        Map.of(
+            "receiving", List.of("receiving"),
+            "prepared", List.of("receiving", "prepared"),
+            "owned", List.of("receiving", "prepared", "owned"),
+            "moved", List.of("moved"),
+            "none", List.of());
+    steps.forEach(
+        (state, saved) -> {
+          call(
+              "virtnvme_bdev_set_migration",
+              "{\"name\":\"m\",\"state\":\""
+                  + state
+                  + "\",\"source\":\"00000000-0000-0001-0000-000000000002\",\"peer\":\"h:1\"}");
+          assertEquals(saved, savedStates());
+        });
+  }
+
+  private List<String> savedStates() {
+    final List<String> states = new ArrayList<>();
+    for (final JsonNode saved : call("framework_get_config", "{\"name\":\"bdev\"}")) {
+      if (saved.path("method").asText().equals("virtnvme_bdev_set_migration")) {
+        assertEquals("m", saved.path("params").path("name").asText());
+        states.add(saved.path("params").path("state").asText());
+      }
+    }
+    return states;
+  }
+
+  @Test
+  void shouldThrottleForAMomentAndRecordNothing() {
+    call("bdev_null_create", "{\"name\":\"n\",\"num_blocks\":8,\"block_size\":512}");
+    final int recordedCount = recorded.size();
+    call("virtnvme_bdev_throttle", "{\"name\":\"n\",\"w_mbytes_per_sec\":3,\"limit_ms\":60000}");
+    assertEquals(List.of("n 3 60000"), controlPlane.throttles());
+    for (final String bad :
+        List.of(
+            "{\"name\":\"n\",\"limit_ms\":5}",
+            "{\"name\":\"n\",\"w_mbytes_per_sec\":3}",
+            "{\"name\":\"n\",\"w_mbytes_per_sec\":3,\"limit_ms\":0}",
+            "{\"name\":\"n\",\"w_mbytes_per_sec\":-3,\"limit_ms\":5}",
+            "{\"name\":\"n\",\"w_mbytes_per_sec\":3,\"limit_ms\":60001}")) {
+      assertEquals(RpcException.INVALID_PARAMS, refusal("virtnvme_bdev_throttle", bad).code(), bad);
+    }
+    assertEquals(recordedCount, recorded.size());
+    assertEquals(1, controlPlane.throttles().size());
   }
 
   @Test
