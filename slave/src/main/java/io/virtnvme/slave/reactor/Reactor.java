@@ -428,15 +428,19 @@ final class Reactor implements ReactorIo.Listener, AutoCloseable {
     await(() -> !rings.runsHeld(bdev, who) || bdev.limits().held() != who, whenIdle);
   }
 
+  /** In the order in which they were asked for, as far as they are over. */
   private int endAwaits() {
     int ended = 0;
-    for (int i = awaits.size() - 1; i >= 0; i--) {
-      final Await await = awaits.get(i);
+    int index = 0;
+    for (int left = awaits.size(); left > 0; left--) {
+      final Await await = awaits.get(index);
       if (await.isOver().getAsBoolean()) {
-        awaits.remove(i);
+        awaits.remove(index);
         awaitCount--;
         await.whenDone().run();
         ended++;
+      } else {
+        index++;
       }
     }
     return ended;

@@ -23,8 +23,10 @@ import io.virtnvme.slave.nvme.SessionParts;
 import io.virtnvme.slave.nvme.SessionQueues;
 import io.virtnvme.slave.nvme.SubmissionQueue;
 import io.virtnvme.slave.ring.RingSetup;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Queue;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.BooleanSupplier;
 
@@ -43,6 +45,9 @@ final class ReactorQueues implements SessionQueues, QueueReports {
 
   /** A driver that rings wrongly again and again must not fill the control thread's queue. */
   private final AtomicBoolean isReportingDoorbell = new AtomicBoolean();
+
+  /** Not yet told to the reactors, in their order. */
+  private final Queue<VolumeChange> volumeChanges = new ArrayDeque<>();
 
   private DmaMemory memory;
   private int[] vectors;
@@ -296,19 +301,33 @@ final class ReactorQueues implements SessionQueues, QueueReports {
     final List<NamespaceVolume> given = List.copyOf(newVolumes);
     volumes = given;
     if (!isDoneWithoutSeat(whenUnused)) {
-      whenFenced(given, () -> reactors.replace(agent -> agent.volumes(given), whenUnused));
+      volumeChanges.add(new VolumeChange(given, whenUnused));
+      if (volumeChanges.size() == 1) {
+        changeVolumes();
+      }
     }
   }
 
-  /** A disk that comes to a running controller may still be in the hands of a dead owner. */
-  private void whenFenced(final List<NamespaceVolume> given, final Runnable action) {
-    for (final NamespaceVolume volume : given) {
-      if (volume.bdev().needsFence() && !volume.bdev().tryFence()) {
-        control.execute(() -> whenFenced(given, action));
+  private record VolumeChange(List<NamespaceVolume> volumes, Runnable whenUnused) {}
+
+  /**
+   * A disk that comes to a running controller may still be in the hands of a dead owner. Changes
+   * behind one that waits for that wait, too: the last one must come last.
+   */
+  private void changeVolumes() {
+    while (!volumeChanges.isEmpty()) {
+      final List<NamespaceVolume> next = volumeChanges.element().volumes();
+      if (!isFenced(next)) {
+        control.execute(this::changeVolumes);
         return;
       }
+      reactors.replace(agent -> agent.volumes(next), volumeChanges.remove().whenUnused());
     }
-    action.run();
+  }
+
+  private static boolean isFenced(final List<NamespaceVolume> given) {
+    return given.stream()
+        .allMatch(volume -> !volume.bdev().needsFence() || volume.bdev().tryFence());
   }
 
   @Override

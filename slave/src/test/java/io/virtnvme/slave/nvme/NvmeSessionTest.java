@@ -26,6 +26,8 @@ class NvmeSessionTest {
   private static final int SET_FEATURES = 9;
   private static final int EVENT = 12;
   private static final int READ = 2;
+  private static final int INVALID_FIELD = 2;
+  private static final int DO_NOT_RETRY = 0x4000;
   private static final int WRITE = 1;
 
   private static final DmaMemory NOWHERE =
@@ -212,6 +214,27 @@ class NvmeSessionTest {
     next.queues.memory(rig.memory, () -> {});
     steps(10);
     assertEquals(before, rig.disk.submitCount, "the dead owner's requests may still run");
+  }
+
+  @Test
+  void shouldEndWithTheLastNamespacesWhenOnlyTheOnesBeforeWaitForAFence() {
+    bringUp();
+    final NvmeTestDisk other = new NvmeTestDisk(1 << 20, 512);
+    other.fence(true);
+    final NamespaceVolume first = NvmeRig.volume(1, rig.disk);
+    final List<String> ends = new ArrayList<>();
+    rig.slave.queues.volumes(
+        List.of(first, NvmeRig.volume(2, other)), () -> ends.add("second added"));
+    rig.slave.queues.volumes(List.of(first), () -> ends.add("second removed"));
+    steps(10);
+    assertEquals(List.of(), ends, "the dead owner's requests may still run");
+    other.fence(false);
+    steps(10);
+    assertEquals(List.of("second added", "second removed"), ends);
+    final TestCommand command = rig.command(READ, 2).prps(rig.page(40), 0).blocks(0, 1);
+    rig.submit(1, command);
+    assertEquals(INVALID_FIELD | DO_NOT_RETRY, rig.await(command).status());
+    other.close();
   }
 
   /** One may be about a queue, and the driver rings for that as soon as it sees the completion. */
