@@ -142,7 +142,13 @@ final class Holds {
       throw new RpcException(
           RpcException.ENOENT, "the hold " + id + " of bdev " + entry.name() + " has ended");
     }
+    final boolean isOver = System.nanoTime() > entry.hold().untilNs();
     end(entry, id);
+    if (isOver) {
+      // Slaves ended it by themselves, before the timer here came to run.
+      throw new RpcException(
+          RpcException.ENOENT, "the hold " + id + " of bdev " + entry.name() + " has run out");
+    }
   }
 
   /**

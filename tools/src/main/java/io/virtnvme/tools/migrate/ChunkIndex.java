@@ -27,11 +27,15 @@ final class ChunkIndex implements AutoCloseable {
 
   private final ChronicleMap<Long, Integer> map;
   private final long entriesMax;
+  private final Consumer<String> lines;
   private long entryCount;
+  private boolean isBroken;
 
-  private ChunkIndex(final ChronicleMap<Long, Integer> map, final long entriesMax) {
+  private ChunkIndex(
+      final ChronicleMap<Long, Integer> map, final long entriesMax, final Consumer<String> lines) {
     this.map = map;
     this.entriesMax = entriesMax;
+    this.lines = lines;
     this.entryCount = map.longSize();
   }
 
@@ -53,23 +57,26 @@ final class ChunkIndex implements AutoCloseable {
       builder(entriesMax).createPersistedTo(fresh.toFile()).close();
     } catch (final RuntimeException | LinkageError e) {
       throw new CommandFailedException(
-          "no index of equal chunks: it needs a whole JDK, not only a JRE; go without"
-              + " --find-duplicates: "
-              + e.getMessage(),
+          "no index of equal chunks: "
+              + e
+              + "; it needs a whole JDK, not only a JRE, and room in the run directory: go without"
+              + " --find-duplicates",
           e);
     }
     if (Files.exists(file)) {
       final ChronicleMap<Long, Integer> kept = recover(file, fresh, entriesMax, lines);
       if (kept != null) {
         Files.delete(fresh);
-        final ChunkIndex index = new ChunkIndex(kept, entriesMax);
+        final ChunkIndex index = new ChunkIndex(kept, entriesMax, lines);
         lines.accept("chunks in the index of an attempt before: " + index.entryCount);
+        // It may be of an attempt with another destination.
+        index.learn(table);
         return index;
       }
     }
     Files.move(fresh, file, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
     final ChunkIndex index =
-        new ChunkIndex(builder(entriesMax).createPersistedTo(file.toFile()), entriesMax);
+        new ChunkIndex(builder(entriesMax).createPersistedTo(file.toFile()), entriesMax, lines);
     index.learn(table);
     return index;
   }
@@ -119,16 +126,37 @@ final class ChunkIndex implements AutoCloseable {
 
   /** A chunk that had this checksum once, or {@link #NONE}; any number from a damaged file. */
   int find(final long sum) {
-    final Integer chunk = map.get(sum);
-    return chunk == null ? NONE : chunk;
+    if (isBroken) {
+      return NONE;
+    }
+    try {
+      final Integer chunk = map.get(sum);
+      return chunk == null ? NONE : chunk;
+    } catch (final RuntimeException e) {
+      giveUp(e);
+      return NONE;
+    }
   }
 
   /** From now on the chunk has this checksum. */
   void put(final long sum, final int chunk) {
-    if (map.replace(sum, chunk) == null && entryCount < entriesMax) {
-      map.put(sum, chunk);
-      entryCount++;
+    if (isBroken) {
+      return;
     }
+    try {
+      if (map.replace(sum, chunk) == null && entryCount < entriesMax) {
+        map.put(sum, chunk);
+        entryCount++;
+      }
+    } catch (final RuntimeException e) {
+      giveUp(e);
+    }
+  }
+
+  /** It only saves time: without it everything is sent. */
+  private void giveUp(final RuntimeException e) {
+    isBroken = true;
+    lines.accept("the index of equal chunks is of no use any more, everything is sent: " + e);
   }
 
   @Override

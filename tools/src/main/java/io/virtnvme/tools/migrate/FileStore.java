@@ -14,7 +14,8 @@ import java.nio.file.StandardOpenOption;
 
 /**
  * A file or a block device that was there before, through the page cache. Its lock is the one that
- * slaves hold on what they serve: so no disk in use is written over, the source's own least of all.
+ * slaves hold on what they serve, and a block device is opened exclusively: so nothing that they
+ * serve is written over, nor what the kernel has mounted. QEMU's locks on images are others.
  */
 final class FileStore implements BlockStore {
   private final int lockFd;
@@ -22,10 +23,10 @@ final class FileStore implements BlockStore {
   private final long lengthBytes;
   private final byte[] there = new byte[ChunkTable.CHUNK_BYTES];
 
-  private FileStore(final int lockFd, final FileChannel channel) {
+  private FileStore(final int lockFd, final long lengthBytes, final FileChannel channel) {
     this.lockFd = lockFd;
+    this.lengthBytes = lengthBytes;
     this.channel = channel;
-    this.lengthBytes = Fds.length(lockFd);
   }
 
   /**
@@ -40,7 +41,7 @@ final class FileStore implements BlockStore {
     }
     final int fd;
     try {
-      fd = Fds.open(path.toString(), Fds.O_RDWR, 0);
+      fd = Fds.open(path.toString(), Fds.O_RDWR | Fds.O_EXCL, 0);
     } catch (final SysException e) {
       throw new IOException(path + ": " + e.getMessage(), e);
     }
@@ -52,11 +53,18 @@ final class FileStore implements BlockStore {
         throw new IOException(
             path + " is in use: " + LockHolder.describe(fd) + " holds its lock; use another one");
       }
+      // By the descriptor: another file may have the name by now.
       return new FileStore(
-          fd, FileChannel.open(path, StandardOpenOption.READ, StandardOpenOption.WRITE));
-    } catch (final IOException | SysException e) {
+          fd,
+          Fds.length(fd),
+          FileChannel.open(
+              Path.of("/proc/self/fd/" + fd), StandardOpenOption.READ, StandardOpenOption.WRITE));
+    } catch (final IOException e) {
       Fds.close(fd);
       throw e;
+    } catch (final SysException e) {
+      Fds.close(fd);
+      throw new IOException(path + ": " + e.getMessage(), e);
     }
   }
 

@@ -22,6 +22,8 @@ final class Progress {
   private long passSentBytes;
   private long passDoneBytes;
   private long passTotalBytes;
+  private long passSendNs;
+  private long markNs;
   private long lastLineNs = startedNs;
   private double rate = RATE_UNKNOWN;
   private long sentBytes;
@@ -40,6 +42,8 @@ final class Progress {
   void beginPass(final long totalBytes) {
     passCount++;
     passStartedNs = System.nanoTime();
+    markNs = passStartedNs;
+    passSendNs = 0;
     passSentBytes = 0;
     passDoneBytes = 0;
     passTotalBytes = totalBytes;
@@ -65,10 +69,18 @@ final class Progress {
     duplicateBytes += bytes;
   }
 
-  /** This much of the pass is done. */
-  void onDone(final long bytes) {
+  /**
+   * This much of the pass is done.
+   *
+   * @param isSent whether it went out; only the time of that counts for the rate
+   */
+  void onDone(final long bytes, final boolean isSent) {
     passDoneBytes += bytes;
     final long nowNs = System.nanoTime();
+    if (isSent) {
+      passSendNs += nowNs - markNs;
+    }
+    markNs = nowNs;
     if (nowNs - lastLineNs >= LINE_NS) {
       lastLineNs = nowNs;
       final double seconds = (nowNs - passStartedNs) / 1e9;
@@ -88,9 +100,11 @@ final class Progress {
 
   /** The destination has written what was sent in this pass. */
   void endPass() {
-    final double seconds = (System.nanoTime() - passStartedNs) / 1e9;
+    final long nowNs = System.nanoTime();
+    final double seconds = (nowNs - passStartedNs) / 1e9;
     if (passSentBytes >= RATE_BYTES_MIN) {
-      rate = passSentBytes / seconds;
+      // What was still on its way when the last of it was read took time, too.
+      rate = passSentBytes * 1e9 / (passSendNs + nowNs - markNs);
     }
     say(
         String.format(

@@ -13,6 +13,7 @@ import java.nio.file.Files;
 import java.util.BitSet;
 import java.util.OptionalLong;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * A migration as the source has it: passes over what changed, until so little is left that its
@@ -30,6 +31,9 @@ final class Source {
   private static final int PASSES_MAX = 50;
   private static final int IDLE_PASSES_MAX = 6;
   private static final int ATTEMPTS_MAX = 8;
+
+  /** Eight times this is longer than a new master takes to start. */
+  private static final long MASTER_PAUSE_NS = TimeUnit.SECONDS.toNanos(1);
 
   /** What is still dirty after a pass must be this part of what was, or the pass did not help. */
   private static final double HELPFUL = 0.9;
@@ -105,6 +109,7 @@ final class Source {
     table = new ChunkTable(disk.lengthBytes());
     if (!destination.greet(disk, isMoved)) {
       progress.say("the destination has it already");
+      deleteIndex();
       return;
     }
     final String endpoint = "migrate-" + control.name();
@@ -122,7 +127,9 @@ final class Source {
       } else {
         copyWhileItChanges();
       }
-      deleteIndex();
+      if (isMoved) {
+        deleteIndex();
+      }
     } finally {
       control.closeEndpoint(endpoint);
     }
@@ -175,6 +182,7 @@ final class Source {
   private void copyWhileItChanges() throws IOException {
     dirty = control.track();
     // Behind the marks, which one helper has.
+    requireLength();
     try (ChunkIndex index = openIndex()) {
       duplicates = index == null ? null : new Duplicates(index, table, reader::readAside);
       forgetMarks();
@@ -224,10 +232,29 @@ final class Source {
     }
   }
 
+  /** From the marks on it cannot be resized: what it grew before then would not be copied. */
+  private void requireLength() throws IOException {
+    final long lengthBytes = control.disk().lengthBytes();
+    if (lengthBytes != table.lengthBytes()) {
+      throw new CommandFailedException(
+          control.name()
+              + " was resized from "
+              + table.lengthBytes()
+              + " to "
+              + lengthBytes
+              + " bytes meanwhile: run it again");
+    }
+  }
+
   private ChunkIndex openIndex() throws IOException {
-    return settings.findDuplicates() && destination.canRefer()
-        ? ChunkIndex.open(control.indexFile(disk.uuid()), table, progress::say)
-        : null;
+    if (!settings.findDuplicates()) {
+      return null;
+    }
+    if (!destination.canRefer()) {
+      progress.say("the destination cannot copy equal chunks by itself: everything is sent");
+      return null;
+    }
+    return ChunkIndex.open(control.indexFile(disk.uuid()), table, progress::say);
   }
 
   /** Nobody needs it any more. */
@@ -294,11 +321,14 @@ final class Source {
     if (!isMoved) {
       checkCancelled();
     }
-    throttle.renew();
+    if (!isHeld) {
+      throttle.renew();
+    }
     destination.expectNothing();
     final int length = table.length(chunk);
     final boolean isZero = ChunkTable.isZero(bytes, at, length);
     final long sum = isZero ? table.zeroSum(chunk) : table.compute(bytes, at, length);
+    boolean isSent = false;
     if (table.is(chunk, sum)) {
       progress.onSkipped(length);
     } else if (isZero) {
@@ -309,13 +339,14 @@ final class Source {
       zeroCount++;
       progress.onZero(length);
     } else {
-      send(chunk, sum, bytes, at);
+      isSent = send(chunk, sum, bytes, at);
     }
     table.sum(chunk, sum);
-    progress.onDone(length);
+    progress.onDone(length, isSent);
   }
 
-  private void send(final int chunk, final long sum, final byte[] bytes, final int at)
+  /** Whether its bytes were; else the destination copies it from another place. */
+  private boolean send(final int chunk, final long sum, final byte[] bytes, final int at)
       throws IOException {
     // Nothing is looked up while guests wait: to read a chunk may take longer than to send it.
     final int twin =
@@ -330,6 +361,7 @@ final class Source {
     if (duplicates != null && !isHeld) {
       duplicates.onSent(chunk, sum);
     }
+    return twin == ChunkIndex.NONE;
   }
 
   private void sendZeroes() throws IOException {
@@ -426,6 +458,11 @@ final class Source {
         return OptionalLong.empty();
       }
       throw e;
+    } catch (final IOException e) {
+      // A hold that nobody heard of ends by itself.
+      progress.say("the master cannot be asked to hold the disk: " + e.getMessage());
+      LockSupport.parkNanos(MASTER_PAUSE_NS);
+      return OptionalLong.empty();
     }
   }
 

@@ -13,6 +13,13 @@ final class StoreDestination implements Destination {
   private final BlockStore store;
   private final boolean verify;
   private final boolean mustFlush;
+
+  /**
+   * What a server keeps in its page cache takes long to write: it must not all wait for the end.
+   */
+  private static final long UNFLUSHED_BYTES_MAX = 1L << 30;
+
+  private long unflushedBytes;
   private final byte[] readBytes = new byte[ChunkTable.CHUNK_BYTES];
 
   /** Written since everything was read again; with verify only. */
@@ -87,7 +94,7 @@ final class StoreDestination implements Destination {
       throws IOException {
     final int length = table.length(chunk);
     store.write(table.offset(chunk), bytes, at, length);
-    onWritten(chunk, 1);
+    onWritten(chunk, 1, length);
     return length;
   }
 
@@ -104,11 +111,18 @@ final class StoreDestination implements Destination {
   @Override
   public void zero(final ChunkTable table, final int first, final int count) throws IOException {
     final int last = first + count - 1;
-    store.zero(table.offset(first), table.offset(last) + table.length(last) - table.offset(first));
-    onWritten(first, count);
+    final long length = table.offset(last) + table.length(last) - table.offset(first);
+    store.zero(table.offset(first), length);
+    onWritten(first, count, length);
   }
 
-  private void onWritten(final int first, final int count) {
+  private void onWritten(final int first, final int count, final long lengthBytes)
+      throws IOException {
+    unflushedBytes += lengthBytes;
+    if (unflushedBytes >= UNFLUSHED_BYTES_MAX) {
+      unflushedBytes = 0;
+      store.flush();
+    }
     if (verify) {
       unread.set(first, first + count);
     }

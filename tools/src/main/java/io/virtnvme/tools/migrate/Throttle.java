@@ -8,7 +8,9 @@ import java.util.concurrent.TimeUnit;
  * are among them. One thread.
  */
 final class Throttle {
-  private static final int LIMIT_MS = 5_000;
+  /** Longer than the destination takes to flush, or to read the next chunks that are compared. */
+  private static final int LIMIT_MS = 20_000;
+
   private static final long RENEW_NS = TimeUnit.MILLISECONDS.toNanos(LIMIT_MS) / 4;
 
   private final DiskControl control;

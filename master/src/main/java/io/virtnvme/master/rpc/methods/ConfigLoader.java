@@ -3,6 +3,7 @@ package io.virtnvme.master.rpc.methods;
 import io.virtnvme.master.registry.ConfigCall;
 import io.virtnvme.master.registry.ConfigException;
 import io.virtnvme.master.rpc.BdevInfo;
+import io.virtnvme.master.rpc.BdevMigration;
 import io.virtnvme.master.rpc.ControlPlane;
 import io.virtnvme.master.rpc.ControllerInfo;
 import io.virtnvme.master.rpc.ControllerSpecs;
@@ -15,8 +16,10 @@ import io.virtnvme.master.rpc.NvmfSpecs;
 import io.virtnvme.master.rpc.NvmfState;
 import io.virtnvme.master.rpc.NvmfSubsystem;
 import io.virtnvme.master.rpc.RpcMethods;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
@@ -29,6 +32,9 @@ import org.slf4j.LoggerFactory;
  */
 public final class ConfigLoader {
   private static final Logger LOG = LoggerFactory.getLogger(ConfigLoader.class);
+
+  /** Steps of a migration with which a bdev is not served here. */
+  private static final Set<String> DENYING = Set.of("receiving", "prepared", "moved");
 
   private final RpcMethods methods;
   private final ControlPlane controlPlane;
@@ -53,6 +59,20 @@ public final class ConfigLoader {
                 call.where() + ": there is no such method; remove the entry and start again"));
       }
     }
+    final ConfigCall doubtful = doubtfulMigration(calls);
+    if (doubtful != null) {
+      return CompletableFuture.failedFuture(
+          new ConfigException(
+              doubtful.where()
+                  + ": bdev '"
+                  + doubtful.objectName()
+                  + "' is there and anybody's, but here it is "
+                  + doubtful.params().path("state").asText()
+                  + ": a start with this file was cut short, or the disk was taken back; say which"
+                  + " with "
+                  + MigrationSpecs.SET
+                  + " before, or remove the entry"));
+    }
     CompletionStage<Integer> made = CompletableFuture.completedFuture(0);
     final Set<String> before = new HashSet<>();
     controlPlane.bdevs().forEach(bdev -> before.add(bdev.spec().name()));
@@ -62,6 +82,28 @@ public final class ConfigLoader {
               count -> loadOne(call, before).thenApply(done -> count + (done ? 1 : 0)));
     }
     return made;
+  }
+
+  /**
+   * The call by which this host must not serve a bdev that it would serve: the registry has it
+   * without that step. A death between the two records of an earlier start leaves that.
+   */
+  private ConfigCall doubtfulMigration(final List<ConfigCall> calls) {
+    final Map<String, ConfigCall> last = new HashMap<>();
+    for (final ConfigCall call : calls) {
+      if (call.method().equals(MigrationSpecs.SET)) {
+        last.put(call.objectName(), call);
+      }
+    }
+    for (final BdevInfo bdev : controlPlane.bdevs()) {
+      final ConfigCall call = last.get(bdev.spec().name());
+      if (call != null
+          && bdev.spec().migration().state() == BdevMigration.State.NONE
+          && DENYING.contains(call.params().path("state").asText())) {
+        return call;
+      }
+    }
+    return null;
   }
 
   private CompletionStage<Boolean> loadOne(final ConfigCall call, final Set<String> bdevsBefore) {
