@@ -10,7 +10,7 @@ import java.util.concurrent.TimeUnit;
  * Limits of bdevs for a moment, beside those that the operator has set: the lower ones count. They
  * end by themselves unless whoever wants them says so again. Conductor thread.
  *
- * <p>They are on no record: a master that comes tells slaves what is.
+ * <p>They are on no record: a new master tells slaves what is, and until one comes they keep them.
  */
 final class Throttles {
   private final SlaveRequests requests;

@@ -507,6 +507,31 @@ final class RpcMethodsTest {
     return ((ConfigException) failure.getCause()).getMessage();
   }
 
+  /** A start with the file may have been cut short between the bdev's record and this one. */
+  @Test
+  void shouldRefuseAConfigurationByWhichABdevThatIsThereWasMovedAway() {
+    call("bdev_null_create", "{\"name\":\"n\",\"num_blocks\":8,\"block_size\":512}");
+    final String moved =
+        "{\"name\":\"n\",\"state\":\"moved\",\"peer\":\"h:1\","
+            + "\"source\":\"00000000-0000-0001-0000-000000000002\"}";
+    final String config = "[{\"method\":\"virtnvme_bdev_set_migration\",\"params\":" + moved + "}]";
+    assertTrue(
+        loadFailure(config)
+            .startsWith(
+                "entry 0 of subsystem 'bdev' (virtnvme_bdev_set_migration): bdev 'n' is there and"
+                    + " anybody's, but here it is moved"));
+    call("virtnvme_bdev_set_migration", moved);
+    assertEquals(
+        0,
+        new ConfigLoader(methods, controlPlane)
+            .load(
+                ConfigReader.calls(
+                    JsonText.parse(
+                        "{\"subsystems\":[{\"subsystem\":\"bdev\",\"config\":" + config + "}]}")))
+            .toCompletableFuture()
+            .join());
+  }
+
   @Test
   void shouldNameTheEntryOfAConfigurationThatFails() {
     final String good =
