@@ -235,6 +235,11 @@ final class DeviceCare implements DeviceRepair.Listener {
     };
   }
 
+  /** Whether nothing is done but wait, for as long as the operator's settings say. */
+  boolean isWaiting() {
+    return repair.state() == RepairState.LINK_DOWN || repair.state() == RepairState.PAUSING;
+  }
+
   /** Where it is, and how often it was where. */
   NvmeControllerInfo.Repair info() {
     final Map<String, Long> troubles = new TreeMap<>();
