@@ -120,7 +120,7 @@ final class DeviceSplits {
     final DeviceEntry entry = entryOf(base);
     requireWhole(base);
     requireUnused(base);
-    if (entry.driver().device() == null) {
+    if (entry.driver().device() == null || entry.state() != State.ENABLED) {
       throw new RpcException(
           RpcException.EBUSY, "controller " + entry.name() + " is " + entry.state().label());
     }
@@ -261,8 +261,8 @@ final class DeviceSplits {
     final boolean isReady =
         device == null
             ? entry.state() == State.FAILED
-            : entry.state() == State.ENABLED
-                && entry.care() != null
+            : entry.care() != null
+                && entry.care().isWatching()
                 && device.state() == ControllerState.READY;
     if (!isReady) {
       throw new RpcException(
