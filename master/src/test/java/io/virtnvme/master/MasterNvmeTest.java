@@ -20,6 +20,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -123,7 +124,7 @@ class MasterNvmeTest extends MasterRig {
             nvme.reset("none"),
             nvme.health("none"),
             nvme.split("none", 2, 0),
-            nvme.unsplit("none"),
+            nvme.unsplit("none", () -> CompletableFuture.completedFuture(null)),
             nvme.inject("none", new NvmeErrorRule(1, true, 6, 1)),
             nvme.endInjection("none", 1),
             nvme.logPage("none", new LogRequest(2, -1, 0, 512)))) {
@@ -145,7 +146,19 @@ class MasterNvmeTest extends MasterRig {
   @Test
   void shouldKeepItsSettings() {
     final NvmeSettings settings = new NvmeSettings(1, 2, NvmeSettings.TimeoutAction.NONE, 3, 4, 5);
-    get(nvme.settings(settings));
+    assertEquals(settings, get(nvme.settings(before -> settings)));
+    assertEquals(settings, nvme.settings());
+    final RpcException refused =
+        assertThrows(
+            RpcException.class,
+            () ->
+                get(
+                    nvme.settings(
+                        before -> {
+                          assertEquals(settings, before);
+                          throw new RpcException(RpcException.EINVAL, "refused");
+                        })));
+    assertEquals(RpcException.EINVAL, refused.code());
     assertEquals(settings, nvme.settings());
   }
 }

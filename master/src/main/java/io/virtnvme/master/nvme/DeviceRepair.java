@@ -143,7 +143,8 @@ public final class DeviceRepair {
 
   /**
    * Takes a queue pair out: its gate is shut, it is deleted, and then {@code whenGone} is called
-   * within {@link #doWork}. The caller may unmap it then.
+   * within {@link #doWork}. The caller may unmap it then. A controller that fails, or refuses, may
+   * still execute what is in it: that waits for a reset that goes well.
    */
   public void remove(final DeviceQueueSegment queue, final Runnable whenGone) {
     for (final WatchedQueue watched : queues) {
@@ -435,25 +436,34 @@ public final class DeviceRepair {
 
   /** Whether a queue that should go was dealt with. */
   private boolean letGo() {
+    // Elsewhere a reset may have failed: what was on the device before may still be there.
+    if (state != RepairState.WATCHING) {
+      return false;
+    }
     for (final WatchedQueue queue : queues) {
-      if (queue.whenGone() != null && queue.shut()) {
-        if (!queue.isOnDevice() || state == RepairState.FAILED || state == RepairState.GONE) {
+      if (queue.whenGone() != null && !queue.isKept() && queue.shut()) {
+        if (queue.isOnDevice()) {
+          jobs.delete(queue.queueId(), problem -> onDeleted(queue, problem));
+        } else {
           gone(queue);
-          return true;
         }
-        if (state == RepairState.WATCHING) {
-          jobs.delete(
-              queue.queueId(),
-              () -> {
-                if (!hasFailed()) {
-                  gone(queue);
-                }
-              });
-          return true;
-        }
+        return true;
       }
     }
     return false;
+  }
+
+  private void onDeleted(final WatchedQueue queue, final String problem) {
+    if (hasFailed()) {
+      return;
+    }
+    if (problem.isEmpty()) {
+      gone(queue);
+    } else {
+      queue.onKept();
+      note(
+          Trouble.ADMIN, "queue " + queue.queueId() + " is not deleted before a reset: " + problem);
+    }
   }
 
   private void gone(final WatchedQueue queue) {

@@ -1,6 +1,7 @@
 package io.virtnvme.master.nvme;
 
 import io.virtnvme.ipc.nvme.queue.DeviceQueueFault;
+import io.virtnvme.ipc.nvme.queue.InjectedErrors;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -60,6 +61,7 @@ final class QueueWatch {
    */
   Finding look(final long nowNs, final RepairOptions options, final boolean mayAbort) {
     for (final WatchedQueue queue : queues) {
+      InjectedErrors.settle(queue.segment().address());
       final long mediaErrors = queue.takeMediaErrors();
       counts.accept(Trouble.MEDIA, mediaErrors);
       notes.onMediaErrors(mediaErrors);

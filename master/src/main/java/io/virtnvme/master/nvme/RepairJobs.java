@@ -101,8 +101,22 @@ final class RepairJobs {
         () -> whenEnded.accept(problems));
   }
 
-  /** Deletes a queue pair. */
-  void delete(final int queueId, final Runnable whenEnded) {
-    start(() -> controller.deleteQueuePair(queueId), whenEnded);
+  /**
+   * Deletes a queue pair.
+   *
+   * @param whenEnded takes why it was not deleted; an empty string when it was
+   */
+  void delete(final int queueId, final Consumer<String> whenEnded) {
+    final String[] problem = new String[1];
+    start(
+        () -> {
+          try {
+            controller.deleteQueuePair(queueId);
+            problem[0] = "";
+          } catch (final NvmeDeviceException e) {
+            problem[0] = e.getMessage();
+          }
+        },
+        () -> whenEnded.accept(problem[0]));
   }
 }

@@ -27,6 +27,7 @@ final class WatchedQueue {
   private long transportErrors;
   private boolean isOnDevice;
   private boolean isRefused;
+  private boolean isKept;
   private Runnable whenGone;
 
   /** {@code isServed}: whether a slave may be beyond the gate. */
@@ -133,6 +134,15 @@ final class WatchedQueue {
             + " of them; detach the controller and look at it");
   }
 
+  /** Whether the controller did not give it up; only a reset changes that. */
+  boolean isKept() {
+    return isKept;
+  }
+
+  void onKept() {
+    isKept = true;
+  }
+
   void onRefused() {
     isRefused = true;
   }
@@ -141,6 +151,7 @@ final class WatchedQueue {
   void onReset() {
     isOnDevice = false;
     isRefused = false;
+    isKept = false;
   }
 
   private void forgetTimes(final long nowNs) {

@@ -4,6 +4,8 @@ import io.virtnvme.master.nvme.HealthLog;
 import io.virtnvme.master.nvme.LogRequest;
 import java.util.List;
 import java.util.concurrent.CompletionStage;
+import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 
 /**
  * What the {@code bdev_nvme_*} methods can ask of the running pair; the same rules as for {@link
@@ -44,12 +46,20 @@ public interface NvmeControl {
 
   /**
    * Makes a namespace whole again. Fails with ENODEV, ENOENT when it is not split, EBUSY while a
-   * part is used or the controller takes no commands.
+   * part is used or the controller takes no commands. Ends when the controller has deleted the
+   * parts' queue pairs, or was reset or detached.
+   *
+   * @param record called when the parts are bdevs no more, before any other change
    */
-  CompletionStage<Void> unsplit(String base);
+  CompletionStage<Void> unsplit(String base, Supplier<CompletionStage<Void>> record);
 
-  /** What holds for all controllers from now on. */
-  CompletionStage<Void> settings(NvmeSettings settings);
+  /**
+   * What holds for all controllers from now on.
+   *
+   * @param change makes it of what holds before; what it throws is the failure
+   * @return what holds now
+   */
+  CompletionStage<NvmeSettings> settings(UnaryOperator<NvmeSettings> change);
 
   /** What holds for all controllers. */
   NvmeSettings settings();

@@ -8,7 +8,8 @@ import java.util.concurrent.TimeUnit;
  * bdev_nvme_set_options}.
  *
  * @param timeoutUs how long an I/O command may take; 0 for any time
- * @param adminTimeoutUs how long an admin command may take; 0: as an I/O command
+ * @param adminTimeoutUs how long an admin command may take; 0: as an I/O command; {@link
+ *     #adminNsMax} is what holds
  * @param action what is done when an I/O command takes longer
  * @param retryCount how often a command is submitted again after an error that is not the medium's
  * @param lossTimeoutSec how long registers may read as all ones before the device counts as taken
@@ -34,6 +35,9 @@ public record NvmeSettings(
 
   /** A firmware that takes longer than this for a log is broken. */
   private static final long ADMIN_NS = TimeUnit.SECONDS.toNanos(10);
+
+  private static final long ADMIN_NS_MIN = TimeUnit.SECONDS.toNanos(1);
+  private static final long ADMIN_NS_MAX = TimeUnit.SECONDS.toNanos(60);
 
   public static final NvmeSettings DEFAULT =
       new NvmeSettings(
@@ -65,9 +69,15 @@ public record NvmeSettings(
     return lossTimeoutSec == 0 ? usual.linkWaitNs() : TimeUnit.SECONDS.toNanos(lossTimeoutSec);
   }
 
-  /** How long an admin command may take: never for ever. */
+  /**
+   * How long an admin command may take: never for ever, and never so short that a controller that
+   * works would fail by it.
+   *
+   * @return 1 s to 60 s
+   */
   public long adminNsMax() {
     final long microseconds = adminTimeoutUs == 0 ? timeoutUs : adminTimeoutUs;
-    return microseconds == 0 ? ADMIN_NS : TimeUnit.MICROSECONDS.toNanos(microseconds);
+    final long asked = microseconds == 0 ? ADMIN_NS : TimeUnit.MICROSECONDS.toNanos(microseconds);
+    return Math.max(ADMIN_NS_MIN, Math.min(ADMIN_NS_MAX, asked));
   }
 }

@@ -90,7 +90,8 @@ final class BdevFiles {
     return new Found(spec.blockSize(), spec.numBlocks(), restoring);
   }
 
-  private static boolean isNoSpace(final Throwable error) {
+  /** Whether memory was missing. */
+  static boolean isNoSpace(final Throwable error) {
     for (Throwable cause = error; cause != null; cause = cause.getCause()) {
       if (cause instanceof SysException sys) {
         return sys.errno() == Errno.ENOSPC || sys.errno() == Errno.ENOMEM;

@@ -13,6 +13,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.function.Function;
 import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 
 /**
  * NVMe devices as RPC threads see them. Only the short parts of a change go through the one queue
@@ -94,18 +95,20 @@ final class ConductorNvme implements NvmeControl {
   }
 
   @Override
-  public CompletionStage<Void> unsplit(final String base) {
+  public CompletionStage<Void> unsplit(
+      final String base, final Supplier<CompletionStage<Void>> record) {
     return changes
         .change(() -> devices.get().splits().delete(base))
-        .thenCompose(DeviceSplits.Departure::end);
+        .thenCompose(departure -> record.get().thenCompose(recorded -> departure.end()));
   }
 
   @Override
-  public CompletionStage<Void> settings(final NvmeSettings newSettings) {
+  public CompletionStage<NvmeSettings> settings(final UnaryOperator<NvmeSettings> change) {
     return at(
         () -> {
-          devices.get().settings(newSettings);
-          return null;
+          final NvmeSettings now = change.apply(devices.get().settings());
+          devices.get().settings(now);
+          return now;
         });
   }
 

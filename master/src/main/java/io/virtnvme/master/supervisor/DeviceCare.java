@@ -235,6 +235,16 @@ final class DeviceCare implements DeviceRepair.Listener {
     };
   }
 
+  /** Whether queue pairs are made and deleted now. */
+  boolean isWatching() {
+    return repair.state() == RepairState.WATCHING || repair.state() == RepairState.ABORTING;
+  }
+
+  /** Whether nothing is done but wait, for as long as the operator's settings say. */
+  boolean isWaiting() {
+    return repair.state() == RepairState.LINK_DOWN || repair.state() == RepairState.PAUSING;
+  }
+
   /** Where it is, and how often it was where. */
   NvmeControllerInfo.Repair info() {
     final Map<String, Long> troubles = new TreeMap<>();

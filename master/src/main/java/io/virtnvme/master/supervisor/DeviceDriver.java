@@ -19,7 +19,9 @@ import io.virtnvme.master.rpc.RpcException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.HexFormat;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
@@ -135,6 +137,15 @@ final class DeviceDriver {
       return new RpcException(
           -sys.errno(), "NVMe controller " + spec.name() + ": " + sys.getMessage());
     }
+    if (BdevFiles.isNoSpace(failure)) {
+      return new RpcException(
+          RpcException.ENOSPC,
+          "NVMe controller "
+              + spec.name()
+              + ": no memory for queue pairs: "
+              + failure.getMessage()
+              + "; make /dev/shm larger");
+    }
     return failure;
   }
 
@@ -209,6 +220,11 @@ final class DeviceDriver {
       }
     }
     problems = List.copyOf(left);
+    final Set<String> known = new LinkedHashSet<>();
+    spec.bdevs().forEach(bdev -> known.add(bdev.name()));
+    parts.forEach(part -> known.add(part.bdev().name()));
+    made.namespaces().forEach(namespace -> known.add(spec.bdevName(namespace.id())));
+    queues.removeStale(known);
     return usable;
   }
 

@@ -4,6 +4,7 @@ import io.virtnvme.ipc.nvme.IdentifyController;
 import io.virtnvme.ipc.nvme.PrpEntry;
 import io.virtnvme.ipc.nvme.queue.DeviceQueueGeometry;
 import io.virtnvme.ipc.nvme.queue.DeviceQueueSegment;
+import io.virtnvme.ipc.segment.BadSegmentException;
 import io.virtnvme.ipc.segment.SegmentDirectory;
 import io.virtnvme.master.nvme.ControllerIdentity;
 import io.virtnvme.master.nvme.NvmeDevice;
@@ -11,6 +12,7 @@ import io.virtnvme.master.nvme.QueuePairAddress;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -69,8 +71,7 @@ final class DeviceQueues {
     try {
       for (int reactor = 0; reactor < reactorCount; reactor++) {
         // What a master before this one has left there, without a slave alive, is replaced.
-        final DeviceQueueSegment segment =
-            DeviceQueueSegment.create(segments, disk.bdev(), reactor, geometry(device, disk));
+        final DeviceQueueSegment segment = segment(device, disk, reactor);
         final DeviceCare.Pair pair = new DeviceCare.Pair(disk.bdev(), segment);
         keep(pair);
         device.dma().map(segment.address(), segment.geometry().iova(), segment.lengthBytes());
@@ -80,10 +81,20 @@ final class DeviceQueues {
       made.forEach(pair -> unmap(device, pair));
       // Also the one that could not be mapped: its addresses are not used again.
       forget(of(List.of(disk.bdev())));
-      deleteFiles(disk.bdev());
+      deleteFiles(disk.bdev(), 0);
       throw e;
     }
     return made;
+  }
+
+  private DeviceQueueSegment segment(final NvmeDevice device, final Disk disk, final int reactor) {
+    final DeviceQueueGeometry geometry = geometry(device, disk);
+    try {
+      return DeviceQueueSegment.create(segments, disk.bdev(), reactor, geometry);
+    } catch (final RuntimeException e) {
+      device.releaseIova(geometry.iova());
+      throw e;
+    }
   }
 
   private static void unmap(final NvmeDevice device, final DeviceCare.Pair pair) {
@@ -156,19 +167,44 @@ final class DeviceQueues {
   /**
    * Takes over those that slaves drive.
    *
-   * @throws io.virtnvme.ipc.segment.BadSegmentException for one that is damaged; none is taken then
+   * @throws BadSegmentException for one that is damaged, or has the queue id of another; none is
+   *     taken then
    */
   void adopt(final List<String> bdevs) {
     try {
       for (final String bdev : bdevs) {
-        for (int i = 0; Files.exists(segments.nvmeQueue(bdev, i)); i++) {
-          keep(new DeviceCare.Pair(bdev, DeviceQueueSegment.open(segments, bdev, i)));
+        for (int i = 0; i < reactorCount && Files.exists(segments.nvmeQueue(bdev, i)); i++) {
+          adopt(bdev, i);
         }
       }
     } catch (final RuntimeException e) {
       forget();
       throw e;
     }
+  }
+
+  private void adopt(final String bdev, final int index) {
+    final DeviceQueueSegment queue = DeviceQueueSegment.open(segments, bdev, index);
+    final int queueId = queue.geometry().queueId();
+    if (isTaken(queueId)) {
+      queue.close();
+      throw new BadSegmentException(
+          segments.nvmeQueue(bdev, index), "queue " + queueId + " is another one's, too");
+    }
+    keep(new DeviceCare.Pair(bdev, queue));
+  }
+
+  /** Whether a bdev has queue pairs. */
+  boolean isServed(final String bdev) {
+    return pairs.stream().anyMatch(pair -> pair.bdev().equals(bdev));
+  }
+
+  /**
+   * Removes what an attachment before this one has left of these bdevs: a slave that finds such a
+   * file would ring the doorbells of a queue that is another bdev's by now.
+   */
+  void removeStale(final Collection<String> bdevs) {
+    bdevs.forEach(bdev -> deleteFiles(bdev, isServed(bdev) ? reactorCount : 0));
   }
 
   private void keep(final DeviceCare.Pair pair) {
@@ -182,7 +218,7 @@ final class DeviceQueues {
     final List<DeviceCare.Pair> gone = of(bdevs);
     gone.forEach(pair -> unmap(device, pair));
     forget(gone);
-    bdevs.forEach(this::deleteFiles);
+    bdevs.forEach(bdev -> deleteFiles(bdev, 0));
   }
 
   private void forget(final List<DeviceCare.Pair> gone) {
@@ -199,11 +235,16 @@ final class DeviceQueues {
   void release() {
     final List<String> bdevs = pairs.stream().map(DeviceCare.Pair::bdev).distinct().toList();
     forget();
-    bdevs.forEach(this::deleteFiles);
+    bdevs.forEach(bdev -> deleteFiles(bdev, 0));
   }
 
-  private void deleteFiles(final String bdev) {
-    for (int i = 0; Files.exists(segments.nvmeQueue(bdev, i)); i++) {
+  /** The last one first: what a master that dies here leaves is found from the first on. */
+  private void deleteFiles(final String bdev, final int first) {
+    int count = first;
+    while (Files.exists(segments.nvmeQueue(bdev, count))) {
+      count++;
+    }
+    for (int i = count - 1; i >= first; i--) {
       try {
         Files.delete(segments.nvmeQueue(bdev, i));
       } catch (final IOException e) {

@@ -1,5 +1,6 @@
 package io.virtnvme.master.supervisor;
 
+import io.virtnvme.ipc.nvme.queue.DeviceQueueGeometry;
 import io.virtnvme.ipc.relay.DeviceDescription;
 import io.virtnvme.ipc.sys.Fds;
 import io.virtnvme.master.nvme.DeviceHandles;
@@ -105,7 +106,7 @@ final class DeviceRestore {
                       ? CompletableFuture.completedFuture(null)
                       : care.reset("a master died while it reset the controller");
               care.start();
-              return served;
+              return CompletableFuture.allOf(served, serveUnheld(entry));
             })
         .exceptionally(
             failure -> {
@@ -131,6 +132,30 @@ final class DeviceRestore {
             });
   }
 
+  /** A bdev that no living slave has: its queue pairs are there. */
+  private CompletableFuture<Void> serveUnheld(final DeviceEntry entry) {
+    CompletableFuture<Void> told = CompletableFuture.completedFuture(null);
+    for (final BdevSpec spec : entry.spec().bdevs()) {
+      final BdevEntry bdev = bdevs.bdev(spec.name());
+      final DeviceQueueGeometry geometry = geometry(entry, spec.name());
+      if (bdev != null && !bdev.isKnown() && geometry != null) {
+        told =
+            told.thenCompose(
+                done -> bdevs.onDevice(bdev, geometry.blockBytes(), geometry.blockCount()));
+      }
+    }
+    return told;
+  }
+
+  /** Of the queue pairs of a bdev; null when it has none. */
+  private static DeviceQueueGeometry geometry(final DeviceEntry entry, final String bdev) {
+    return entry.driver().pairs().stream()
+        .filter(pair -> pair.bdev().equals(bdev))
+        .map(pair -> pair.queue().geometry())
+        .findFirst()
+        .orElse(null);
+  }
+
   private CompletableFuture<Void> onAttachedAgain(
       final DeviceEntry entry, final DeviceDriver.Found found) {
     final NvmeControllerSpec spec = entry.spec();
@@ -143,14 +168,16 @@ final class DeviceRestore {
     for (final NvmeControllerSpec.Namespace known : spec.namespaces()) {
       final NvmeControllerSpec.Namespace now = same(known, found.namespaces());
       final String name = spec.bdevName(known.nsid());
+      final boolean isServed = now != null && geometry(entry, name) != null;
       told =
           told.thenCompose(
-              done ->
-                  tell(name, now != null, known.blockSize(), now == null ? 0 : now.numBlocks()));
+              done -> tell(name, isServed, known.blockSize(), now == null ? 0 : now.numBlocks()));
       for (final NvmeControllerSpec.Part part : spec.parts()) {
         if (part.nsid() == known.nsid()) {
           final BdevSpec bdev = part.bdev();
-          final boolean isThere = now != null && part.fits(now);
+          // Without queue pairs slaves must not look for any.
+          final boolean isThere =
+              now != null && part.fits(now) && geometry(entry, bdev.name()) != null;
           told =
               told.thenCompose(
                   done -> tell(bdev.name(), isThere, bdev.blockSize(), bdev.numBlocks()));
@@ -178,7 +205,8 @@ final class DeviceRestore {
     }
     if (bdev != null) {
       bdev.problem(
-          "its namespace is gone, smaller, or was formatted; detach controller "
+          "its namespace is gone, smaller, or was formatted, or the controller has no queue pairs for"
+              + " it: see problems in bdev_nvme_get_controllers; detach controller "
               + bdev.spec().filename()
               + " and attach it again");
     }

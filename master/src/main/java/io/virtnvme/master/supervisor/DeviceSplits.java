@@ -1,8 +1,10 @@
 package io.virtnvme.master.supervisor;
 
+import io.virtnvme.ipc.relay.BdevHold;
 import io.virtnvme.master.nvme.ControllerState;
 import io.virtnvme.master.nvme.NvmeDevice;
 import io.virtnvme.master.rpc.BdevKind;
+import io.virtnvme.master.rpc.BdevMigration;
 import io.virtnvme.master.rpc.BdevSpec;
 import io.virtnvme.master.rpc.NvmeControllerInfo.State;
 import io.virtnvme.master.rpc.NvmeControllerSpec;
@@ -13,6 +15,7 @@ import java.util.List;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Predicate;
+import java.util.stream.Stream;
 
 /**
  * Namespaces whose blocks are several bdevs, each with queue pairs of its own. Conductor thread;
@@ -49,9 +52,37 @@ final class DeviceSplits {
     this.touch = touch;
   }
 
-  /** Whether a bdev is used by its parts. */
+  /** Whether a bdev is used by its parts, or by what is left of them. */
   boolean isSplit(final String bdev) {
-    return entries.stream().anyMatch(entry -> entry.spec().split(bdev) != null);
+    return entries.stream().anyMatch(entry -> !partsOf(entry, bdev).isEmpty())
+        || leaving.stream().anyMatch(part -> isPart(part, bdev));
+  }
+
+  private static boolean isPart(final String part, final String base) {
+    final int numberAt = base.length() + 1;
+    return part.length() > numberAt
+        && part.startsWith(base + "p")
+        && part.chars().skip(numberAt).allMatch(digit -> digit >= '0' && digit <= '9');
+  }
+
+  /**
+   * Names of the parts of a bdev. A master that died before it wrote a split down leaves parts that
+   * only slaves know of: they overlap their base all the same.
+   */
+  private List<String> partsOf(final DeviceEntry entry, final String base) {
+    if (entry.spec().namespace(base) == null) {
+      return List.of();
+    }
+    final NvmeControllerSpec.Split split = entry.spec().split(base);
+    final Stream<String> known =
+        split == null
+            ? Stream.empty()
+            : entry.spec().parts(split).stream().map(part -> part.bdev().name());
+    final Stream<String> held =
+        bdevs.ofDevice(entry.name()).stream()
+            .map(BdevEntry::name)
+            .filter(name -> isPart(name, base));
+    return Stream.concat(known, held).distinct().toList();
   }
 
   /** Refuses a bdev that only its parts may be used of. */
@@ -59,7 +90,10 @@ final class DeviceSplits {
     if (isSplit(bdev)) {
       throw new RpcException(
           RpcException.EBUSY,
-          "bdev " + bdev + " is split: use its parts, or delete them with bdev_split_delete");
+          "bdev "
+              + bdev
+              + " is split, or its parts are still being deleted: use its parts, or delete them with"
+              + " bdev_split_delete");
     }
   }
 
@@ -86,12 +120,12 @@ final class DeviceSplits {
     final DeviceEntry entry = entryOf(base);
     requireWhole(base);
     requireUnused(base);
-    if (entry.state() != State.ENABLED || entry.care() == null) {
+    if (entry.driver().device() == null || entry.state() != State.ENABLED) {
       throw new RpcException(
-          RpcException.EBUSY,
-          "controller " + entry.name() + " is " + entry.state().label() + "; try again later");
+          RpcException.EBUSY, "controller " + entry.name() + " is " + entry.state().label());
     }
-    final NvmeControllerSpec.Split split = split(entry, base, count, sizeMib);
+    requireCommands(entry);
+    final NvmeControllerSpec.Split split = split(entry, bdevs.require(base, null), count, sizeMib);
     final NvmeControllerSpec spec = entry.spec().with(split);
     final List<NvmeControllerSpec.Part> parts = spec.parts(split);
     parts.forEach(part -> requireFree(part.bdev()));
@@ -119,6 +153,17 @@ final class DeviceSplits {
   }
 
   private void requireUnused(final String bdev) {
+    final BdevEntry entry = bdevs.bdev(bdev);
+    if (entry != null
+        && (entry.spec().migration().state() != BdevMigration.State.NONE
+            || !entry.hold().equals(BdevHold.NONE))) {
+      throw new RpcException(
+          RpcException.EBUSY,
+          "bdev "
+              + bdev
+              + " is held, or on its way between two hosts: end that with virtnvme_bdev_release or"
+              + " virtnvme_bdev_set_migration first");
+    }
     if (isClaimed.test(bdev)) {
       throw new RpcException(
           RpcException.EBUSY,
@@ -137,17 +182,34 @@ final class DeviceSplits {
   }
 
   private static NvmeControllerSpec.Split split(
-      final DeviceEntry entry, final String base, final int count, final long sizeMib) {
-    final NvmeControllerSpec.Namespace namespace = entry.spec().namespace(base);
+      final DeviceEntry entry, final BdevEntry base, final int count, final long sizeMib) {
+    if (!base.problem().isEmpty()) {
+      throw new RpcException(
+          RpcException.EIO, "bdev " + base.name() + " is not served: " + base.problem());
+    }
+    final NvmeControllerSpec.Namespace namespace = entry.spec().namespace(base.name());
+    // What it is now: the record is of when it was found first.
+    final long baseBlocks = base.description().blockCount();
+    if (base.description().blockBytes() != namespace.blockSize()) {
+      throw new RpcException(
+          RpcException.EIO,
+          "bdev "
+              + base.name()
+              + " has blocks of "
+              + base.description().blockBytes()
+              + " bytes, not of "
+              + namespace.blockSize()
+              + " as before; detach its controller and attach it again");
+    }
     final long blocksPerMib = MIB / namespace.blockSize();
-    final long numBlocks = sizeMib == 0 ? namespace.numBlocks() / count : sizeMib * blocksPerMib;
-    if (numBlocks == 0 || numBlocks > namespace.numBlocks() / count) {
+    final long numBlocks = sizeMib == 0 ? baseBlocks / count : sizeMib * blocksPerMib;
+    if (numBlocks == 0 || numBlocks > baseBlocks / count) {
       throw new RpcException(
           RpcException.EINVAL,
           "bdev "
-              + base
+              + base.name()
               + " has "
-              + namespace.numBlocks()
+              + baseBlocks
               + " blocks, too few for "
               + count
               + " parts of "
@@ -159,14 +221,13 @@ final class DeviceSplits {
   /** Makes a namespace whole again; ends when the parts are bdevs no more. */
   CompletableFuture<Departure> delete(final String base) {
     final DeviceEntry entry = entryOf(base);
-    final NvmeControllerSpec.Split split = entry.spec().split(base);
-    if (split == null) {
+    final List<String> parts = partsOf(entry, base);
+    if (parts.isEmpty()) {
       throw new RpcException(RpcException.ENOENT, "bdev " + base + " is not split");
     }
-    final List<String> parts =
-        entry.spec().parts(split).stream().map(part -> part.bdev().name()).toList();
     parts.forEach(this::requireUnused);
     requireCommands(entry);
+    final NvmeControllerSpec.Split split = entry.spec().split(base);
     CompletableFuture<Void> deleted = CompletableFuture.completedFuture(null);
     for (final String part : parts) {
       final BdevEntry bdev = bdevs.bdev(part);
@@ -174,30 +235,43 @@ final class DeviceSplits {
         deleted = deleted.thenCompose(done -> bdevs.delete(bdev));
       }
     }
-    leaving.addAll(parts);
     return deleted.thenApply(
         done -> {
-          entry.spec(entry.spec().without(split));
+          if (split != null) {
+            entry.spec(entry.spec().without(split));
+          }
+          leaving.addAll(parts);
           touch.run();
-          return new Departure(letGo(entry, parts).thenRun(() -> leaving.removeAll(parts)));
+          return new Departure(
+              letGo(entry, parts)
+                  .whenComplete(
+                      (gone, failure) -> {
+                        leaving.removeAll(parts);
+                        touch.run();
+                      }));
         });
   }
 
-  /** Queue pairs are deleted by the controller, so it must take commands; or be given up. */
+  /**
+   * Queue pairs are made and deleted by the controller, so it must take commands; without a device
+   * there are none. One that has failed may still execute what is in them.
+   */
   private static void requireCommands(final DeviceEntry entry) {
     final NvmeDevice device = entry.driver().device();
-    final boolean canDelete =
+    final boolean isReady =
         device == null
-            || (entry.care() != null
-                && (device.state() == ControllerState.READY
-                    || device.state() == ControllerState.FAILED));
-    if (!canDelete) {
+            ? entry.state() == State.FAILED
+            : entry.care() != null
+                && entry.care().isWatching()
+                && device.state() == ControllerState.READY;
+    if (!isReady) {
       throw new RpcException(
           RpcException.EBUSY,
           "controller "
               + entry.name()
               + " takes no commands: "
-              + device.state().label()
+              + entry.state().label()
+              + (device == null ? "" : ", " + device.state().label())
               + "; reset it first, or try again later");
     }
   }

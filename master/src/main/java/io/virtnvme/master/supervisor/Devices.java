@@ -229,7 +229,9 @@ final class Devices {
   /** Takes the bdevs away and has every slave let go of the device. */
   CompletableFuture<DeviceEntry> beginDetach(final String name) {
     final DeviceEntry entry = require(name);
-    requireAtRest(entry);
+    if (entry.care() == null || !entry.care().isWaiting()) {
+      requireAtRest(entry);
+    }
     final List<BdevEntry> own = bdevs.ofDevice(name);
     for (final BdevEntry bdev : own) {
       if (isClaimed.test(bdev.name())) {
@@ -308,15 +310,16 @@ final class Devices {
   /** Has the next commands on each queue pair of a controller fail. */
   void inject(final String name, final NvmeErrorRule rule) {
     final DeviceEntry entry = requireServed(name);
-    for (final DeviceQueueSegment queue : entry.care().queues()) {
-      if (!InjectedErrors.add(
-          queue.address(), rule.opcode(), rule.isSubmitted(), rule.status(), rule.count())) {
-        throw new RpcException(
-            RpcException.ENOSPC,
-            "errors of "
-                + InjectedErrors.ENTRY_COUNT
-                + " opcodes are made up already; remove some");
-      }
+    final List<DeviceQueueSegment> queues = entry.care().queues();
+    // All or none: slaves only use errors up, so that there is room now stays true.
+    if (!queues.stream().allMatch(queue -> InjectedErrors.fits(queue.address(), rule.opcode()))) {
+      throw new RpcException(
+          RpcException.ENOSPC,
+          "errors of " + InjectedErrors.ENTRY_COUNT + " opcodes are made up already; remove some");
+    }
+    for (final DeviceQueueSegment queue : queues) {
+      InjectedErrors.add(
+          queue.address(), rule.opcode(), rule.isSubmitted(), rule.status(), rule.count());
     }
     reports.record(entry, "nvme_injection", rule.toString());
   }

@@ -231,6 +231,8 @@ class DeviceCareTest implements DeviceCare.SlaveView, DeviceCare.Listener {
     aheadNs = TimeUnit.HOURS.toNanos(1);
     steps();
     assertEquals("link_down", care.info().state());
+    assertTrue(care.isWaiting(), "it can be detached all the time");
+    assertFalse(care.isWatching());
     aheadNs = TimeUnit.HOURS.toNanos(3);
     await(() -> care.info().state().equals("gone"));
   }

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.virtnvme.ipc.memory.Mem;
 import io.virtnvme.ipc.nvme.queue.DeviceQueueSegment;
+import io.virtnvme.ipc.segment.BadSegmentException;
 import io.virtnvme.ipc.segment.BootId;
 import io.virtnvme.ipc.segment.SegmentDirectory;
 import io.virtnvme.master.nvme.SoftDevice;
@@ -72,6 +73,43 @@ class DeviceQueuesTest {
     assertEquals(List.of(1, 2), ids(third));
     assertEquals(iova, third.get(0).queue().geometry().iova());
     assertEquals(4, queues.pairs().size());
+  }
+
+  @Test
+  void shouldRemoveWhatAnAttachmentBeforeHasLeft() throws IOException {
+    make("a", 0);
+    for (final String left : List.of("a", "b")) {
+      for (int i = REACTOR_COUNT - 1; i < REACTOR_COUNT + 2; i++) {
+        if (!Files.exists(segments.nvmeQueue(left, i))) {
+          Files.writeString(segments.nvmeQueue(left, i), "old");
+        }
+      }
+    }
+    Files.writeString(segments.nvmeQueue("b", 0), "old");
+    Files.writeString(segments.nvmeQueue("c", 0), "another's");
+    queues.removeStale(List.of("a", "b"));
+    for (int i = 0; i < REACTOR_COUNT + 2; i++) {
+      assertEquals(i < REACTOR_COUNT, Files.exists(segments.nvmeQueue("a", i)));
+      assertFalse(Files.exists(segments.nvmeQueue("b", i)));
+    }
+    assertTrue(Files.exists(segments.nvmeQueue("c", 0)));
+  }
+
+  @Test
+  void shouldAdoptOnlyQueuePairsOfReactorsAndEachOnce() throws IOException {
+    make("a", 0);
+    queues.forget();
+    // Files of a bdev that had these numbers before.
+    Files.copy(segments.nvmeQueue("a", 0), segments.nvmeQueue("a", REACTOR_COUNT));
+    Files.copy(segments.nvmeQueue("a", 1), segments.nvmeQueue("b", 0));
+    queues.adopt(List.of("a"));
+    assertEquals(List.of(1, 2), ids(queues.pairs()));
+    queues.forget();
+    final BadSegmentException refused =
+        assertThrows(BadSegmentException.class, () -> queues.adopt(List.of("a", "b")));
+    assertTrue(refused.getMessage().contains("queue 2"), refused::getMessage);
+    assertEquals(List.of(), queues.pairs());
+    queues.removeStale(List.of("a", "b"));
   }
 
   @Test

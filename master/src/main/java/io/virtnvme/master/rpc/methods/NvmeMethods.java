@@ -13,7 +13,6 @@ import io.virtnvme.master.rpc.NvmeControllerInfo;
 import io.virtnvme.master.rpc.NvmeControllerSpec;
 import io.virtnvme.master.rpc.NvmeErrorRule;
 import io.virtnvme.master.rpc.NvmeOptionSpecs;
-import io.virtnvme.master.rpc.NvmeSettings;
 import io.virtnvme.master.rpc.NvmeSpecs;
 import io.virtnvme.master.rpc.RpcException;
 import io.virtnvme.master.rpc.RpcMethods;
@@ -56,10 +55,8 @@ public final class NvmeMethods {
   }
 
   private CompletionStage<JsonNode> setOptions(final RpcParams params) {
-    final NvmeSettings settings = NvmeOptionSpecs.parse(params, nvme.settings());
-    return nvme.settings(settings)
-        .thenCompose(
-            done -> changes.append(NvmeOptionSpecs.SET, NvmeOptionSpecs.toParams(settings)))
+    return nvme.settings(before -> NvmeOptionSpecs.parse(params, before))
+        .thenCompose(now -> changes.append(NvmeOptionSpecs.SET, NvmeOptionSpecs.toParams(now)))
         .thenApply(recorded -> BooleanNode.getTrue());
   }
 
@@ -93,8 +90,8 @@ public final class NvmeMethods {
   private CompletionStage<JsonNode> unsplit(final RpcParams params) {
     final String base = params.requireString("base_bdev");
     final ObjectNode recorded = JsonNodeFactory.instance.objectNode().put("base_bdev", base);
-    return nvme.unsplit(base)
-        .thenCompose(done -> changes.append(NvmeSpecs.UNSPLIT, recorded))
+    // A master that dies while queue pairs are being deleted must not bring the parts back.
+    return nvme.unsplit(base, () -> changes.append(NvmeSpecs.UNSPLIT, recorded))
         .thenApply(done -> BooleanNode.getTrue());
   }
 

@@ -17,6 +17,8 @@ import java.util.TreeMap;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
+import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 
 /** NVMe controllers that are only a list; each has one namespace of 8 blocks. */
 final class FakeNvme implements NvmeControl {
@@ -74,16 +76,17 @@ final class FakeNvme implements NvmeControl {
   }
 
   @Override
-  public CompletionStage<Void> unsplit(final String base) {
+  public CompletionStage<Void> unsplit(
+      final String base, final Supplier<CompletionStage<Void>> record) {
     final NvmeControllerSpec spec = controllerOf(base);
     byName.put(spec.name(), info(spec.without(spec.split(base))));
-    return CompletableFuture.completedFuture(null);
+    return record.get();
   }
 
   @Override
-  public CompletionStage<Void> settings(final NvmeSettings newSettings) {
-    settings = newSettings;
-    return CompletableFuture.completedFuture(null);
+  public CompletionStage<NvmeSettings> settings(final UnaryOperator<NvmeSettings> change) {
+    settings = change.apply(settings);
+    return CompletableFuture.completedFuture(settings);
   }
 
   @Override

@@ -180,6 +180,10 @@ final class NvmeMethodsTest {
     final NvmeSettings none = controlPlane.nvme().settings();
     assertEquals(0, none.repairOptions().commandNsMax());
     assertEquals(10_000_000_000L, none.adminNsMax(), "no admin command takes for ever");
+    call("bdev_nvme_set_options", "{\"timeout_admin_us\":100000}");
+    assertEquals(1_000_000_000L, controlPlane.nvme().settings().adminNsMax());
+    call("bdev_nvme_set_options", "{\"timeout_admin_us\":3600000000}");
+    assertEquals(60_000_000_000L, controlPlane.nvme().settings().adminNsMax());
   }
 
   @Test

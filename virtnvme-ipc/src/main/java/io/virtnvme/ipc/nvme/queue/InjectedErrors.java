@@ -62,12 +62,27 @@ public final class InjectedErrors {
     return (opcode & OPCODE_MASK) | (isSubmitted ? 0 : NOT_SUBMITTED);
   }
 
+  /** Whether {@link #add} has room for errors of this opcode. Master. */
+  public static boolean fits(final long segment, final int opcode) {
+    for (int i = 0; i < ENTRY_COUNT; i++) {
+      final long entry = entry(segment, i);
+      if (left(entry) <= 0 || isOf(entry, opcode)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private static boolean isOf(final long entry, final int opcode) {
+    return (Mem.getIntAcquire(entry + RULE_OFFSET) & OPCODE_MASK) == (opcode & OPCODE_MASK);
+  }
+
   /**
    * Has the next commands with this opcode fail, instead of what was asked for this opcode before.
    * Master.
    *
    * @param status not {@link io.virtnvme.ipc.nvme.Status#SUCCESS}, 11 bits
-   * @return false when too many opcodes have errors already
+   * @return false when too many opcodes have errors already; nothing was changed then
    */
   public static boolean add(
       final long segment,
@@ -75,14 +90,18 @@ public final class InjectedErrors {
       final boolean isSubmitted,
       final int status,
       final long count) {
+    if (!fits(segment, opcode)) {
+      return false;
+    }
     end(segment, opcode);
     for (int i = 0; i < ENTRY_COUNT; i++) {
       final long entry = entry(segment, i);
       if (left(entry) <= 0) {
         Mem.putIntRelease(
             entry + RULE_OFFSET, rule(opcode, isSubmitted) | (status << STATUS_SHIFT));
-        Mem.putLongRelease(entry + UNTIL_OFFSET, Mem.getLongAcquire(entry + USED_OFFSET) + count);
+        // First: an entry in effect that no slave looks for would stay for ever.
         Mem.putIntRelease(segment + DeviceQueueSegment.INJECTING_OFFSET, 1);
+        Mem.putLongRelease(entry + UNTIL_OFFSET, Mem.getLongAcquire(entry + USED_OFFSET) + count);
         return true;
       }
     }
@@ -93,12 +112,16 @@ public final class InjectedErrors {
   public static void end(final long segment, final int opcode) {
     for (int i = 0; i < ENTRY_COUNT; i++) {
       final long entry = entry(segment, i);
-      if (left(entry) > 0
-          && (Mem.getIntAcquire(entry + RULE_OFFSET) & OPCODE_MASK) == (opcode & OPCODE_MASK)) {
+      if (left(entry) > 0 && isOf(entry, opcode)) {
         Mem.putLongRelease(entry + UNTIL_OFFSET, 0);
       }
     }
-    if (entries(segment).isEmpty()) {
+    settle(segment);
+  }
+
+  /** Lets the slave look for errors no more when all of them are used up. Master. */
+  public static void settle(final long segment) {
+    if (mayBe(segment) && entries(segment).isEmpty()) {
       Mem.putIntRelease(segment + DeviceQueueSegment.INJECTING_OFFSET, 0);
     }
   }
