@@ -69,8 +69,6 @@ final class ChunkIndex implements AutoCloseable {
         Files.delete(fresh);
         final ChunkIndex index = new ChunkIndex(kept, entriesMax, lines);
         lines.accept("chunks in the index of an attempt before: " + index.entryCount);
-        // It may be of an attempt with another destination.
-        index.learn(table);
         return index;
       }
     }
