@@ -127,7 +127,8 @@ public final class MigrateCommand implements Callable<Integer> {
             line -> {
               err.println("migrate: " + line);
               err.flush();
-            });
+            },
+            System::nanoTime);
     final CountDownLatch over = new CountDownLatch(1);
     try (Destination destination = isStore ? openStore() : connect()) {
       final Source source =

@@ -3,6 +3,7 @@ package io.virtnvme.tools.migrate;
 import java.util.Locale;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
+import java.util.function.LongSupplier;
 
 /** What a migration has done so far, and a line about it each second. One thread. */
 final class Progress {
@@ -16,7 +17,8 @@ final class Progress {
   private static final double RATE_UNKNOWN = 64 * MIB;
 
   private final Consumer<String> lines;
-  private final long startedNs = System.nanoTime();
+  private final LongSupplier clockNs;
+  private final long startedNs;
   private int passCount;
   private long passStartedNs;
   private long passSentBytes;
@@ -24,15 +26,18 @@ final class Progress {
   private long passTotalBytes;
   private long passSendNs;
   private long markNs;
-  private long lastLineNs = startedNs;
+  private long lastLineNs;
   private double rate = RATE_UNKNOWN;
   private long sentBytes;
   private long zeroBytes;
   private long skippedBytes;
   private long duplicateBytes;
 
-  Progress(final Consumer<String> lines) {
+  Progress(final Consumer<String> lines, final LongSupplier clockNs) {
     this.lines = lines;
+    this.clockNs = clockNs;
+    this.startedNs = clockNs.getAsLong();
+    this.lastLineNs = startedNs;
   }
 
   void say(final String line) {
@@ -41,7 +46,7 @@ final class Progress {
 
   void beginPass(final long totalBytes) {
     passCount++;
-    passStartedNs = System.nanoTime();
+    passStartedNs = clockNs.getAsLong();
     markNs = passStartedNs;
     passSendNs = 0;
     passSentBytes = 0;
@@ -76,7 +81,7 @@ final class Progress {
    */
   void onDone(final long bytes, final boolean isSent) {
     passDoneBytes += bytes;
-    final long nowNs = System.nanoTime();
+    final long nowNs = clockNs.getAsLong();
     if (isSent) {
       passSendNs += nowNs - markNs;
     }
@@ -100,7 +105,7 @@ final class Progress {
 
   /** The destination has written what was sent in this pass. */
   void endPass() {
-    final long nowNs = System.nanoTime();
+    final long nowNs = clockNs.getAsLong();
     final double seconds = (nowNs - passStartedNs) / 1e9;
     if (passSentBytes >= RATE_BYTES_MIN) {
       // What was still on its way when the last of it was read took time, too.
@@ -146,6 +151,6 @@ final class Progress {
   }
 
   long elapsedNs() {
-    return System.nanoTime() - startedNs;
+    return clockNs.getAsLong() - startedNs;
   }
 }

@@ -7,9 +7,11 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.virtnvme.master.rpc.BdevMigration;
+import io.virtnvme.tools.BlockStore;
 import io.virtnvme.tools.nbd.NbdClient;
 import io.virtnvme.tools.nbd.ScriptedServer;
 import java.io.IOException;
+import java.lang.reflect.Proxy;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -72,6 +74,30 @@ class StoreDestinationTest {
     assertGreeting("only " + (LENGTH - 512), LENGTH - 512, 0x5, 1, false);
     assertGreeting("blocks of 65536", 1 << 20, 0x5, 65536, false);
     assertGreeting("durable", LENGTH, 0x1, 1, true);
+  }
+
+  /** All at once at the end it may take longer than a server may be silent. */
+  @Test
+  void shouldHaveALargeCopyFlushedOnItsWay() throws IOException {
+    final int[] counts = new int[2];
+    final BlockStore store =
+        (BlockStore)
+            Proxy.newProxyInstance(
+                BlockStore.class.getClassLoader(),
+                new Class<?>[] {BlockStore.class},
+                (proxy, method, arguments) -> {
+                  counts[0] += method.getName().equals("zero") ? 1 : 0;
+                  counts[1] += method.getName().equals("flush") ? 1 : 0;
+                  return null;
+                });
+    final int chunksOfAGib = (1 << 30) / ChunkTable.CHUNK_BYTES;
+    final ChunkTable table = new ChunkTable(4L << 30);
+    final StoreDestination destination = new StoreDestination(store, false, true);
+    for (int half = 0; half < 7; half++) {
+      destination.zero(table, half * chunksOfAGib / 2, chunksOfAGib / 2);
+    }
+    assertEquals(7, counts[0]);
+    assertEquals(3, counts[1]);
   }
 
   @Test

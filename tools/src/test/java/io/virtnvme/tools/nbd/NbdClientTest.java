@@ -15,6 +15,8 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -189,11 +191,14 @@ class NbdClientTest {
 
   @Test
   void shouldNotWaitForEverForAServerThatTakesOrSaysNothing() throws IOException {
+    // It hangs up when the client has given up, or else so late that the client says something
+    // else.
+    final Semaphore givenUp = new Semaphore(0);
     final ScriptedServer.Script mute =
         (in, out) -> {
           ScriptedServer.accept(in, out, 1 << 30, FLAGS, 1, 1 << 25);
           try {
-            Thread.sleep(10 * SILENCE_MS);
+            givenUp.tryAcquire(10 * SILENCE_MS, TimeUnit.MILLISECONDS);
           } catch (final InterruptedException e) {
             Thread.currentThread().interrupt();
           }
@@ -205,7 +210,9 @@ class NbdClientTest {
           client.write(0, new byte[512], 0, 512);
           client.drain();
         });
+    givenUp.release();
     assertFails("nothing moved", mute, client -> client.write(0, new byte[1 << 25], 0, 1 << 25));
+    givenUp.release();
   }
 
   @Test
